@@ -1,0 +1,21 @@
+/* HMAC-SHA256 (RFC 2104), keyed once per secret: the keyed context is reused for every body, which is about
+ * 2.5 times cheaper than a one-shot HMAC(). A key is used by one thread at a time. */
+#ifndef LW_SIGNATURE_HMAC_H
+#define LW_SIGNATURE_HMAC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LW_HMAC_SIZE 32
+#define LW_HMAC_HEX_SIZE (2 * LW_HMAC_SIZE + 1)
+
+struct lw_hmac;
+
+/* NULL for an empty secret or when OpenSSL fails. The secret is not kept outside OpenSSL's context. */
+struct lw_hmac *lw_hmac_new(const void *secret, size_t length);
+void lw_hmac_free(struct lw_hmac *hmac); /* wipes; NULL is fine */
+bool lw_hmac_digest(struct lw_hmac *hmac, const void *body, size_t length, uint8_t digest[LW_HMAC_SIZE]);
+bool lw_hmac_hex(struct lw_hmac *hmac, const void *body, size_t length, char hex[LW_HMAC_HEX_SIZE]);
+
+#endif
