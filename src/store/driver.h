@@ -1,0 +1,49 @@
+/* What a database must offer to hold a store. The SQL that passes through is the part that SQLite and
+ * PostgreSQL share, with parameters $1 to $9; what differs between them is named here.
+ *
+ * Bound text and bytes are not copied: they must stay valid until `reset`. A failing bind is remembered and
+ * reported by the next `step`. What a column returns is valid until the next `step` or `reset`. */
+#ifndef LW_STORE_DRIVER_H
+#define LW_STORE_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define LW_DRIVER_PARAMETERS 32
+
+struct lw_db;
+struct lw_statement;
+
+enum lw_step { LW_STEP_FAILED, LW_STEP_ROW, LW_STEP_DONE };
+
+struct lw_driver {
+  /* Words for CREATE TABLE. */
+  const char *bytes_type, *integer_type;
+  const char *keyed_table_options; /* for a table that is read by its primary key only, or "" */
+
+  struct lw_db *(*open)(const char *path, struct lw_error *error);
+  void (*close)(struct lw_db *db); /* after all its statements were finalized */
+
+  bool (*begin)(struct lw_db *db, struct lw_error *error); /* takes the write lock at once */
+  bool (*commit)(struct lw_db *db, struct lw_error *error);
+  void (*rollback)(struct lw_db *db); /* harmless when the database has rolled back by itself */
+
+  struct lw_statement *(*prepare)(struct lw_db *db, const char *sql, struct lw_error *error);
+  void (*finalize)(struct lw_statement *statement); /* NULL is fine */
+  void (*bind_integer)(struct lw_statement *statement, int parameter, int64_t value);
+  void (*bind_text)(struct lw_statement *statement, int parameter, const char *text); /* NULL: SQL's NULL */
+  void (*bind_bytes)(struct lw_statement *statement, int parameter, const void *bytes, size_t length);
+  enum lw_step (*step)(struct lw_statement *statement, struct lw_error *error);
+  int64_t (*changes)(struct lw_statement *statement); /* rows written, once `step` said LW_STEP_DONE */
+  void (*reset)(struct lw_statement *statement);
+  int64_t (*column_integer)(struct lw_statement *statement, int column); /* columns count from 0 */
+  /* Text or bytes; NULL for SQL's NULL, never for an empty value. */
+  const void *(*column_bytes)(struct lw_statement *statement, int column, size_t *length);
+};
+
+extern const struct lw_driver lw_sqlite_driver;
+
+#endif

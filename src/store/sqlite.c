@@ -1,0 +1,309 @@
+/* The driver for SQLite 3.35 and later. The database file is in WAL mode with synchronous=FULL: a commit that
+ * returned survives a power cut, and readers never wait for a writer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/driver.h"
+
+#define BUSY_TIMEOUT_MS 10000
+#define BUSY_PAUSE_MS 20
+#define PRAGMAS                       \
+  "PRAGMA synchronous = FULL;"        \
+  "PRAGMA cache_size = -65536;"       \
+  "PRAGMA wal_autocheckpoint = 2000;" \
+  "PRAGMA foreign_keys = OFF;"
+
+struct lw_db {
+  sqlite3 *handle;
+  char *path;
+  sqlite3_stmt *begin, *commit, *rollback;
+};
+
+struct lw_statement {
+  struct lw_db *db;
+  sqlite3_stmt *handle;
+  int bind_code; /* the first bind that failed, or SQLITE_OK */
+  int64_t changes;
+  unsigned char index[LW_DRIVER_PARAMETERS + 1]; /* SQLite numbers $n by first appearance, not by n */
+};
+
+/* -- errors -------------------------------------------------------------------------------------- */
+
+static bool fail_unwritable(struct lw_error *error, const char *path, const char *why) {
+  return lw_fail(
+      error, "unwritable",
+      "cannot write to the database %s: %s; the file and its folder must be writable by user id %ld", path,
+      why, (long)geteuid());
+}
+
+static bool fail_full(struct lw_error *error, const char *path) {
+  return lw_fail(error, "full", "the disk is full: %s cannot grow; free space, nothing stored is lost", path);
+}
+
+static bool fail_io(struct lw_db *db, struct lw_error *error) {
+  int number = sqlite3_system_errno(db->handle);
+  /* A quota or a file size limit is a full disk to whoever has to mend it. */
+  if (number == ENOSPC || number == EDQUOT || number == EFBIG) return fail_full(error, db->path);
+  return lw_fail(error, "store", "reading or writing the database %s failed: %s (SQLite error %d, %s)",
+                 db->path, sqlite3_errmsg(db->handle), sqlite3_extended_errcode(db->handle),
+                 number != 0 ? strerror(number) : "no system error");
+}
+
+/* SQLite's messages name tables, columns and SQL, never bound values: no secret can leak through them. */
+static bool fail(struct lw_db *db, int code, struct lw_error *error) {
+  int number;
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return fail_full(error, db->path);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return lw_fail(
+          error, "corrupt",
+          "%s is not a database or is damaged; it was left as it is: restore a copy, or give another path",
+          db->path);
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      number = sqlite3_system_errno(db->handle);
+      return fail_unwritable(error, db->path, number != 0 ? strerror(number) : sqlite3_errmsg(db->handle));
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return lw_fail(error, "locked", "the database %s was locked by another process for %d s; try again",
+                     db->path, BUSY_TIMEOUT_MS / 1000);
+    case SQLITE_NOMEM:
+      return lw_fail(error, "memory", "out of memory in the database %s", db->path);
+    case SQLITE_IOERR:
+      return fail_io(db, error);
+    default:
+      return lw_fail(error, "store", "the database %s failed: %s (SQLite error %d)", db->path,
+                     sqlite3_errmsg(db->handle), code);
+  }
+}
+
+/* -- opening ------------------------------------------------------------------------------------- */
+
+/* WAL needs to make files beside the database. */
+static bool check_folder(const char *path, struct lw_error *error) {
+  char folder[PATH_MAX] = ".";
+  const char *slash = strrchr(path, '/');
+  if (slash != NULL) {
+    size_t length = slash == path ? 1 : (size_t)(slash - path);
+    if (length >= sizeof folder) return fail_unwritable(error, path, strerror(ENAMETOOLONG));
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+  }
+  if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
+    return fail_unwritable(error, path, strerror(errno));
+  return true;
+}
+
+/* SQLite would make the file with the umask's mode; signing secrets ask for 0600. An existing file is only
+ * looked at: closing a descriptor of it would drop the locks of this process's other handles. */
+static bool prepare_file(const char *path, struct lw_error *error) {
+  if (!check_folder(path, error)) return false;
+  int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file >= 0) {
+    close(file);
+    return true;
+  }
+  if (errno != EEXIST) return fail_unwritable(error, path, strerror(errno));
+  struct stat status;
+  if (stat(path, &status) != 0) return fail_unwritable(error, path, strerror(errno));
+  if (S_ISDIR(status.st_mode)) return fail_unwritable(error, path, "it is a folder, not a file");
+  if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
+    return fail_unwritable(error, path, strerror(errno));
+  return true;
+}
+
+/* One try to enter WAL mode. SQLite answers with the mode that holds afterwards. */
+static int enter_wal(struct lw_db *db, bool *entered) {
+  sqlite3_stmt *statement;
+  int code = sqlite3_prepare_v2(db->handle, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+  if (code != SQLITE_OK) return code;
+  code = sqlite3_step(statement);
+  if (code == SQLITE_ROW) {
+    const char *mode = (const char *)sqlite3_column_text(statement, 0);
+    *entered = mode != NULL && strcmp(mode, "wal") == 0;
+  }
+  int last = sqlite3_finalize(statement);
+  return code == SQLITE_ROW ? SQLITE_OK : last;
+}
+
+static bool set_up(struct lw_db *db, bool in_memory, struct lw_error *error) {
+  sqlite3_extended_result_codes(db->handle, 1);
+  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  bool wal = false;
+  int code = enter_wal(db, &wal);
+  /* The change to WAL does not always wait for the lock by itself. */
+  for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited < BUSY_TIMEOUT_MS; waited += BUSY_PAUSE_MS) {
+    sqlite3_sleep(BUSY_PAUSE_MS);
+    code = enter_wal(db, &wal);
+  }
+  if (code != SQLITE_OK) return fail(db, code, error);
+  if (!wal && !in_memory)
+    return lw_fail(error, "store", "the database %s cannot use a write-ahead log; put it on a local disk",
+                   db->path);
+  code = sqlite3_exec(db->handle, PRAGMAS, NULL, NULL, NULL);
+  if (code == SQLITE_OK) code = sqlite3_prepare_v2(db->handle, "BEGIN IMMEDIATE", -1, &db->begin, NULL);
+  if (code == SQLITE_OK) code = sqlite3_prepare_v2(db->handle, "COMMIT", -1, &db->commit, NULL);
+  if (code == SQLITE_OK) code = sqlite3_prepare_v2(db->handle, "ROLLBACK", -1, &db->rollback, NULL);
+  return code == SQLITE_OK || fail(db, code, error);
+}
+
+static void close_db(struct lw_db *db) {
+  sqlite3_finalize(db->begin);
+  sqlite3_finalize(db->commit);
+  sqlite3_finalize(db->rollback);
+  sqlite3_close(db->handle);
+  free(db->path);
+  free(db);
+}
+
+static struct lw_db *open_db(const char *path, struct lw_error *error) {
+  bool in_memory = strcmp(path, ":memory:") == 0;
+  if (!in_memory && !prepare_file(path, error)) return NULL;
+  struct lw_db *db = calloc(1, sizeof *db);
+  if (db != NULL) db->path = strdup(path);
+  if (db == NULL || db->path == NULL) {
+    free(db);
+    lw_fail(error, "memory", "out of memory opening the database %s", path);
+    return NULL;
+  }
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
+  if (code == SQLITE_OK ? set_up(db, in_memory, error) : fail(db, code, error)) return db;
+  close_db(db);
+  return NULL;
+}
+
+/* -- transactions -------------------------------------------------------------------------------- */
+
+static bool run(struct lw_db *db, sqlite3_stmt *statement, struct lw_error *error) {
+  int code = sqlite3_step(statement);
+  bool done = code == SQLITE_DONE || fail(db, code, error);
+  sqlite3_reset(statement);
+  return done;
+}
+
+static bool begin(struct lw_db *db, struct lw_error *error) {
+  return run(db, db->begin, error);
+}
+
+static bool commit(struct lw_db *db, struct lw_error *error) {
+  /* A full disk may have made SQLite roll back already: then there is nothing that a COMMIT could keep. */
+  if (sqlite3_get_autocommit(db->handle))
+    return lw_fail(error, "store", "the transaction on %s was rolled back after an earlier error", db->path);
+  return run(db, db->commit, error);
+}
+
+static void rollback(struct lw_db *db) {
+  if (!sqlite3_get_autocommit(db->handle)) run(db, db->rollback, NULL);
+}
+
+/* -- statements ---------------------------------------------------------------------------------- */
+
+static void finalize(struct lw_statement *statement) {
+  if (statement == NULL) return;
+  sqlite3_finalize(statement->handle);
+  free(statement);
+}
+
+static struct lw_statement *prepare(struct lw_db *db, const char *sql, struct lw_error *error) {
+  struct lw_statement *statement = calloc(1, sizeof *statement);
+  if (statement == NULL) {
+    lw_fail(error, "memory", "out of memory preparing a statement");
+    return NULL;
+  }
+  statement->db = db;
+  int code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement->handle, NULL);
+  if (code != SQLITE_OK) {
+    fail(db, code, error);
+    free(statement);
+    return NULL;
+  }
+  int count = sqlite3_bind_parameter_count(statement->handle);
+  for (int index = 1; index <= count && index <= LW_DRIVER_PARAMETERS; index++) {
+    const char *name = sqlite3_bind_parameter_name(statement->handle, index);
+    long number = name != NULL ? strtol(name + 1, NULL, 10) : 0;
+    if (number >= 1 && number <= LW_DRIVER_PARAMETERS) statement->index[number] = (unsigned char)index;
+  }
+  return statement;
+}
+
+static void keep_code(struct lw_statement *statement, int code) {
+  if (statement->bind_code == SQLITE_OK) statement->bind_code = code;
+}
+
+static void bind_integer(struct lw_statement *statement, int parameter, int64_t value) {
+  keep_code(statement, sqlite3_bind_int64(statement->handle, statement->index[parameter], value));
+}
+
+static void bind_text(struct lw_statement *statement, int parameter, const char *text) {
+  keep_code(statement,
+            sqlite3_bind_text(statement->handle, statement->index[parameter], text, -1, SQLITE_STATIC));
+}
+
+static void bind_bytes(struct lw_statement *statement, int parameter, const void *bytes, size_t length) {
+  keep_code(statement, sqlite3_bind_blob64(statement->handle, statement->index[parameter], bytes, length,
+                                           SQLITE_STATIC));
+}
+
+static enum lw_step step(struct lw_statement *statement, struct lw_error *error) {
+  int code = statement->bind_code != SQLITE_OK ? statement->bind_code : sqlite3_step(statement->handle);
+  if (code == SQLITE_ROW) return LW_STEP_ROW;
+  if (code == SQLITE_DONE) {
+    statement->changes = sqlite3_changes(statement->db->handle);
+    return LW_STEP_DONE;
+  }
+  fail(statement->db, code, error);
+  return LW_STEP_FAILED;
+}
+
+static int64_t changes(struct lw_statement *statement) {
+  return statement->changes;
+}
+
+static void reset(struct lw_statement *statement) {
+  sqlite3_reset(statement->handle);
+  statement->bind_code = SQLITE_OK;
+}
+
+static int64_t column_integer(struct lw_statement *statement, int column) {
+  return sqlite3_column_int64(statement->handle, column);
+}
+
+static const void *column_bytes(struct lw_statement *statement, int column, size_t *length) {
+  *length = 0;
+  if (sqlite3_column_type(statement->handle, column) == SQLITE_NULL) return NULL;
+  const void *bytes = sqlite3_column_blob(statement->handle, column);
+  if (bytes == NULL) return ""; /* SQLite's answer for an empty value */
+  *length = (size_t)sqlite3_column_bytes(statement->handle, column);
+  return bytes;
+}
+
+const struct lw_driver lw_sqlite_driver = {
+    .bytes_type = "BLOB",
+    .integer_type = "INTEGER",
+    .keyed_table_options = " WITHOUT ROWID",
+    .open = open_db,
+    .close = close_db,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .prepare = prepare,
+    .finalize = finalize,
+    .bind_integer = bind_integer,
+    .bind_text = bind_text,
+    .bind_bytes = bind_bytes,
+    .step = step,
+    .changes = changes,
+    .reset = reset,
+    .column_integer = column_integer,
+    .column_bytes = column_bytes,
+};

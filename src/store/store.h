@@ -1,0 +1,204 @@
+/* The store: webhooks, messages, deliveries, attempts and the dispatchers that claim them, in a database.
+ * The SQL here is the part that SQLite (3.35) and PostgreSQL share; store/driver.h is all that a database
+ * must offer. A handle is used by one thread at a time; open one per thread.
+ *
+ * Every function returns false and fills `error` on failure. Codes: "full" (disk), "corrupt" (not a
+ * database, or damaged), "unwritable", "locked", "store" (anything else). After a failure inside a
+ * transaction call lw_store_rollback. Strings and bytes passed in are not kept. What comes out in a page or
+ * list is owned by it and freed with it. */
+#ifndef LW_STORE_STORE_H
+#define LW_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/id.h"
+
+#define LW_STORE_PAGE_ROWS 100
+#define LW_STORE_PAGE_BYTES (1024 * 1024) /* a page ends after the row that passes this */
+
+struct lw_store;
+
+enum lw_status { LW_PENDING, LW_SUCCEEDED, LW_FAILED, LW_CANCELED };
+const char *lw_status_name(enum lw_status status); /* "pending", "succeeded", "failed", "canceled" */
+bool lw_status_parse(const char *name, enum lw_status *status);
+
+/* A file path (made with mode 0600 when new, WAL, synchronous=FULL, busy timeout 10 s). Checks that it is a
+ * database, and creates or checks the schema (user_version-like row in table meta; a newer schema is
+ * refused). */
+struct lw_store *lw_store_open(const char *path, struct lw_error *error);
+/* ":memory:" only: no second handle can be opened on it (lw_store_is_private), so its user shares one. */
+bool lw_store_is_private(const struct lw_store *store);
+void lw_store_close(struct lw_store *store); /* NULL is fine */
+
+bool lw_store_begin(struct lw_store *store, struct lw_error *error); /* takes the write lock at once */
+bool lw_store_commit(struct lw_store *store, struct lw_error *error);
+void lw_store_rollback(struct lw_store *store);
+
+/* -- webhooks ------------------------------------------------------------------------------------ */
+struct lw_webhook {
+  struct lw_id id;
+  char *app_id, *name, *url, *format;
+  char *events;         /* names joined by ',' ("*" for all) */
+  char *signing_secret; /* NULL: none */
+  bool enabled;
+  int64_t created_at, updated_at;
+};
+struct lw_webhook_list {
+  struct lw_webhook *items;
+  size_t count;
+};
+struct lw_webhook_filter {
+  const char *app_id; /* NULL: any */
+  const char *query;  /* NULL, or part of the name or URL, case-insensitive */
+  int64_t limit, offset;
+};
+void lw_webhook_clear(struct lw_webhook *webhook); /* frees and wipes its strings */
+void lw_webhook_list_free(struct lw_webhook_list *list);
+
+bool lw_store_insert_webhook(struct lw_store *, const struct lw_webhook *, struct lw_error *);
+/* Writes all fields of the row with that id; *found says whether there was one. */
+bool lw_store_update_webhook(struct lw_store *, const struct lw_webhook *, bool *found, struct lw_error *);
+bool lw_store_delete_webhook(struct lw_store *, const struct lw_id *, bool *found, struct lw_error *);
+bool lw_store_get_webhook(struct lw_store *, const struct lw_id *, struct lw_webhook *, bool *found,
+                          struct lw_error *);
+bool lw_store_list_webhooks(struct lw_store *, const struct lw_webhook_filter *, struct lw_webhook_list *,
+                            struct lw_error *);
+/* Grows with every insert, update and delete of a webhook by any process. */
+bool lw_store_webhooks_version(struct lw_store *, int64_t *version, struct lw_error *);
+
+/* -- messages and deliveries ---------------------------------------------------------------------- */
+struct lw_message_row {
+  struct lw_id id;
+  const char *app_id; /* NULL allowed */
+  const char *event;
+  const char *key; /* idempotency key within app_id, or NULL */
+  const char *body;
+  size_t body_length;
+};
+/* With a key that the app used before: nothing is inserted and `existing` is that message; else a zero id. */
+bool lw_store_insert_message(struct lw_store *, const struct lw_message_row *, struct lw_id *existing,
+                             struct lw_error *);
+
+struct lw_delivery_row {
+  struct lw_id id, message_id, webhook_id;
+  int64_t due_at;
+  const struct lw_id *claimed_by; /* NULL: anybody may claim it */
+  const char *body;               /* NULL: the message's body; else its own (a chat format) */
+  size_t body_length;
+};
+bool lw_store_insert_delivery(struct lw_store *, const struct lw_delivery_row *, struct lw_error *);
+
+/* A delivery that was claimed and is to be sent. */
+struct lw_claim {
+  struct lw_id id, webhook_id;
+  int32_t attempts; /* attempts made so far */
+  int32_t tries;    /* attempts made since the emit or the last resend: the place in the retry schedule */
+  char *event;
+  char *body;
+  size_t body_length;
+};
+struct lw_claim_list {
+  struct lw_claim *items;
+  size_t count;
+};
+void lw_claim_list_free(struct lw_claim_list *list);
+/* Claims up to `limit` pending, unclaimed deliveries due at `now`, oldest due first. */
+bool lw_store_claim(struct lw_store *, const struct lw_id *dispatcher, int64_t now, int limit,
+                    struct lw_claim_list *, struct lw_error *);
+/* Gives back a claim unsent; due at once. */
+bool lw_store_release(struct lw_store *, const struct lw_id *delivery, const struct lw_id *dispatcher,
+                      struct lw_error *);
+bool lw_store_release_all(struct lw_store *, const struct lw_id *dispatcher, struct lw_error *);
+
+struct lw_outcome {
+  struct lw_id delivery_id, dispatcher;
+  enum lw_status status; /* LW_PENDING: to be tried again at due_at */
+  int64_t due_at;
+  int64_t sent_at, duration;                    /* milliseconds since the epoch; microseconds */
+  int response_status_code;                     /* 0: none */
+  const char *response_headers, *response_body; /* NULL: none */
+  size_t response_headers_length, response_body_length;
+  bool response_body_cut;
+  const char *error;   /* NULL: an answer was read */
+  const char *trigger; /* "emit", "retry", "resend" */
+  const char *reason;  /* why a final failure is final, or NULL */
+};
+/* Adds the attempt (number = attempts so far + 1), and sets status, due_at, tries + 1 and frees the claim.
+ * Where the claim is no longer ours (lease lost, canceled meanwhile): the attempt is still added, and the
+ * status changes only to succeeded. */
+bool lw_store_record(struct lw_store *, const struct lw_outcome *, struct lw_error *);
+
+bool lw_store_cancel_webhook(struct lw_store *, const struct lw_id *webhook, const char *reason,
+                             struct lw_error *);
+
+/* -- dispatchers (leases) -------------------------------------------------------------------------- */
+/* Inserts or prolongs. *lost: the row was there before (`renew`) and is gone: others took over. */
+bool lw_store_heartbeat(struct lw_store *, const struct lw_id *dispatcher, int64_t lease_until, bool renew,
+                        bool *lost, struct lw_error *);
+/* Frees the claims of dispatchers whose lease ended before `now`, and forgets them. *freed counts deliveries.
+ */
+bool lw_store_take_over(struct lw_store *, int64_t now, int64_t *freed, struct lw_error *);
+bool lw_store_forget_dispatcher(struct lw_store *, const struct lw_id *, struct lw_error *);
+
+struct lw_store_counts {
+  int64_t pending;  /* all with status pending */
+  int64_t claimed;  /* of those: claimed by any dispatcher */
+  int64_t due;      /* of those: not claimed, due_at <= now */
+  int64_t next_due; /* due_at of the first unclaimed pending one, or -1 */
+};
+bool lw_store_counts(struct lw_store *, int64_t now, struct lw_store_counts *, struct lw_error *);
+
+/* -- the log ---------------------------------------------------------------------------------------- */
+struct lw_log_filter {
+  const struct lw_id *id; /* just that delivery */
+  const struct lw_id *webhook_id;
+  const char *event;
+  const char *status;    /* one of the four names */
+  int64_t since, before; /* emitted at or after, before; milliseconds; -1: no bound */
+};
+struct lw_attempt {
+  int32_t number;
+  int64_t sent_at, duration;
+  int response_status_code;
+  char *response_headers, *response_body, *error, *trigger; /* NULL where absent */
+  size_t response_headers_length, response_body_length;
+  bool response_body_cut;
+};
+struct lw_log_row {
+  struct lw_id id, message_id, webhook_id;
+  char *app_id, *event, *reason; /* NULL where absent */
+  enum lw_status status;
+  int32_t attempts;
+  int64_t due_at;
+  char *request_body;
+  size_t request_body_length;
+  struct lw_attempt last; /* zeroed where attempts is 0 */
+};
+struct lw_log_page {
+  struct lw_log_row *rows;
+  size_t count;
+};
+void lw_log_page_free(struct lw_log_page *page);
+/* Newest first (ids descending), starting below `after` (NULL: from the newest). count 0: the end. */
+bool lw_store_log_page(struct lw_store *, const struct lw_log_filter *, const struct lw_id *after,
+                       struct lw_log_page *, struct lw_error *);
+bool lw_store_log_count(struct lw_store *, const struct lw_log_filter *, int64_t *count, struct lw_error *);
+
+struct lw_attempt_list {
+  struct lw_attempt *items;
+  size_t count;
+};
+void lw_attempt_list_free(struct lw_attempt_list *list);
+bool lw_store_attempts(struct lw_store *, const struct lw_id *delivery, struct lw_attempt_list *,
+                       struct lw_error *);
+
+/* Makes up to `limit` matching finished deliveries of enabled webhooks pending again (due now, tries 0,
+ * unclaimed), starting below `*after` when `started`; *after becomes the last id looked at. *resent counts
+ * them, *more says whether to call again. */
+bool lw_store_resend(struct lw_store *, const struct lw_log_filter *, int64_t now, int limit, bool started,
+                     struct lw_id *after, int64_t *resent, bool *more, struct lw_error *);
+
+#endif

@@ -1,0 +1,185 @@
+/* Webhooks, and the version that tells other processes that they changed. */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/store_private.h"
+
+#define COLUMNS "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at"
+#define QUERY_MAXIMUM 8192
+
+void lw_webhook_clear(struct lw_webhook *webhook) {
+  if (webhook->signing_secret != NULL)
+    OPENSSL_cleanse(webhook->signing_secret, strlen(webhook->signing_secret));
+  free(webhook->signing_secret);
+  free(webhook->app_id);
+  free(webhook->name);
+  free(webhook->url);
+  free(webhook->format);
+  free(webhook->events);
+  *webhook = (struct lw_webhook){.enabled = false};
+}
+
+void lw_webhook_list_free(struct lw_webhook_list *list) {
+  for (size_t i = 0; i < list->count; i++) lw_webhook_clear(&list->items[i]);
+  free(list->items);
+  *list = (struct lw_webhook_list){.count = 0};
+}
+
+/* -- writing ------------------------------------------------------------------------------------- */
+
+static void bind_webhook(struct lw_store *store, struct lw_statement *statement,
+                         const struct lw_webhook *webhook) {
+  const struct lw_driver *driver = store->driver;
+  lw_bind_id(store, statement, 1, &webhook->id);
+  driver->bind_text(statement, 2, webhook->app_id);
+  driver->bind_text(statement, 3, webhook->name);
+  driver->bind_text(statement, 4, webhook->url);
+  driver->bind_text(statement, 5, webhook->format);
+  driver->bind_text(statement, 6, webhook->events);
+  driver->bind_text(statement, 7, webhook->signing_secret);
+  driver->bind_integer(statement, 8, webhook->enabled);
+  driver->bind_integer(statement, 9, webhook->created_at);
+  driver->bind_integer(statement, 10, webhook->updated_at);
+}
+
+static bool grow_version(struct lw_store *store, struct lw_error *error) {
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_VERSION_GROW, "UPDATE meta SET value = value + 1 WHERE name = 'webhooks_version'", error);
+  return statement != NULL && lw_run(store, statement, NULL, error);
+}
+
+/* Runs a bound statement and grows the version with it, both or none. */
+static bool change(struct lw_store *store, struct lw_statement *statement, bool *found,
+                   struct lw_error *error) {
+  struct lw_scope scope;
+  int64_t changes = 0;
+  if (!lw_scope_begin(store, &scope, error)) {
+    store->driver->reset(statement);
+    return false;
+  }
+  bool good = lw_run(store, statement, &changes, error);
+  if (good && changes > 0) good = grow_version(store, error);
+  if (found != NULL) *found = good && changes > 0;
+  return lw_scope_end(store, &scope, good, error);
+}
+
+bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *webhook,
+                             struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_WEBHOOK_INSERT,
+               "INSERT INTO webhooks (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", error);
+  if (statement == NULL) return false;
+  bind_webhook(store, statement, webhook);
+  return change(store, statement, NULL, error);
+}
+
+bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *webhook, bool *found,
+                             struct lw_error *error) {
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_WEBHOOK_UPDATE,
+      "UPDATE webhooks SET app_id = $2, name = $3, url = $4, format = $5, events = $6, signing_secret = $7,"
+      " enabled = $8, created_at = $9, updated_at = $10 WHERE id = $1",
+      error);
+  if (statement == NULL) return false;
+  bind_webhook(store, statement, webhook);
+  return change(store, statement, found, error);
+}
+
+bool lw_store_delete_webhook(struct lw_store *store, const struct lw_id *id, bool *found,
+                             struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_WEBHOOK_DELETE, "DELETE FROM webhooks WHERE id = $1", error);
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, id);
+  return change(store, statement, found, error);
+}
+
+/* -- reading ------------------------------------------------------------------------------------- */
+
+static bool read_webhook(struct lw_row *row, void *context) {
+  struct lw_webhook *webhook = context;
+  lw_row_id(row, 0, &webhook->id);
+  webhook->app_id = lw_row_text(row, 1);
+  webhook->name = lw_row_text(row, 2);
+  webhook->url = lw_row_text(row, 3);
+  webhook->format = lw_row_text(row, 4);
+  webhook->events = lw_row_text(row, 5);
+  webhook->signing_secret = lw_row_text(row, 6);
+  webhook->enabled = lw_row_integer(row, 7) != 0;
+  webhook->created_at = lw_row_integer(row, 8);
+  webhook->updated_at = lw_row_integer(row, 9);
+  return true;
+}
+
+bool lw_store_get_webhook(struct lw_store *store, const struct lw_id *id, struct lw_webhook *webhook,
+                          bool *found, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_WEBHOOK_GET, "SELECT " COLUMNS " FROM webhooks WHERE id = $1", error);
+  *webhook = (struct lw_webhook){.enabled = false};
+  *found = false;
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, id);
+  int64_t rows;
+  if (!lw_each(store, statement, read_webhook, webhook, &rows, error)) {
+    lw_webhook_clear(webhook);
+    return false;
+  }
+  *found = rows > 0;
+  return true;
+}
+
+static bool read_listed(struct lw_row *row, void *context) {
+  struct lw_webhook_list *list = context;
+  struct lw_webhook *items = lw_row_grow(row, list->items, list->count, sizeof *items);
+  if (items == NULL) return false;
+  list->items = items;
+  return read_webhook(row, &items[list->count++]);
+}
+
+/* "%text%", with the characters that LIKE would take for wildcards escaped. */
+static bool make_pattern(struct lw_buffer *pattern, const char *text) {
+  lw_buffer_append_char(pattern, '%');
+  for (; *text != '\0'; text++) {
+    if (*text == '%' || *text == '_' || *text == '\\') lw_buffer_append_char(pattern, '\\');
+    lw_buffer_append_char(pattern, *text);
+  }
+  lw_buffer_append_char(pattern, '%');
+  return lw_buffer_append_char(pattern, '\0');
+}
+
+bool lw_store_list_webhooks(struct lw_store *store, const struct lw_webhook_filter *filter,
+                            struct lw_webhook_list *list, struct lw_error *error) {
+  struct lw_query query;
+  struct lw_buffer pattern;
+  *list = (struct lw_webhook_list){.count = 0};
+  lw_buffer_init(&pattern, QUERY_MAXIMUM);
+  if (filter->query != NULL && !make_pattern(&pattern, filter->query)) {
+    lw_buffer_free(&pattern);
+    return lw_fail(error, "invalid", "the text to look for in webhooks is too long");
+  }
+  lw_query_init(&query, "SELECT " COLUMNS " FROM webhooks WHERE 1 = 1");
+  if (filter->app_id != NULL) lw_query_text(&query, " AND app_id = ?", filter->app_id);
+  if (filter->query != NULL)
+    lw_query_text(&query,
+                  " AND (lower(name) LIKE lower(?) ESCAPE '\\' OR lower(url) LIKE lower(?) ESCAPE '\\')",
+                  pattern.data);
+  lw_query_integer(&query, " ORDER BY id LIMIT ?", filter->limit < 0 ? INT64_MAX : filter->limit);
+  lw_query_integer(&query, " OFFSET ?", filter->offset < 0 ? 0 : filter->offset);
+  bool good = lw_query_each(store, &query, read_listed, list, NULL, error);
+  lw_buffer_free(&pattern);
+  if (!good) lw_webhook_list_free(list);
+  return good;
+}
+
+static bool read_version(struct lw_row *row, void *context) {
+  *(int64_t *)context = lw_row_integer(row, 0);
+  return true;
+}
+
+bool lw_store_webhooks_version(struct lw_store *store, int64_t *version, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_VERSION, "SELECT value FROM meta WHERE name = 'webhooks_version'", error);
+  *version = 0;
+  return statement != NULL && lw_each(store, statement, read_version, version, NULL, error);
+}
