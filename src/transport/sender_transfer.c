@@ -1,0 +1,385 @@
+#include "transport/sender_transfer.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+#define MESSAGE_SIZE sizeof(((struct lw_response *)0)->error)
+
+static int64_t now_milliseconds(void) {
+  const struct lw_clock *clock = lw_system_clock();
+  return clock->now(clock->context);
+}
+
+static int64_t now_ticks(void) {
+  const struct lw_clock *clock = lw_system_clock();
+  return clock->ticks(clock->context);
+}
+
+struct lw_request *lw_request_new(const char *url) {
+  struct lw_request *request = calloc(1, sizeof *request);
+  if (request == NULL) return NULL;
+  request->url = strdup(url);
+  if (request->url != NULL) return request;
+  free(request);
+  return NULL;
+}
+
+static bool append_header(struct lw_request *request, const char *line) {
+  struct curl_slist *list = curl_slist_append(request->headers, line);
+  if (list == NULL) return false;
+  request->headers = list;
+  return true;
+}
+
+bool lw_request_add_header(struct lw_request *request, const char *name, const char *value) {
+  if (name[0] == '\0' || strpbrk(name, "\r\n:;") != NULL || strpbrk(value, "\r\n") != NULL) return false;
+  /* curl reads "Name:" as "leave this header out"; "Name;" is its way to send an empty one. */
+  bool empty = value[strspn(value, " \t")] == '\0';
+  size_t size = strlen(name) + strlen(value) + 3;
+  char *line = malloc(size);
+  if (line == NULL) return false;
+  if (empty)
+    snprintf(line, size, "%s;", name);
+  else
+    snprintf(line, size, "%s: %s", name, value);
+  bool added = append_header(request, line);
+  OPENSSL_cleanse(line, size);
+  free(line);
+  return added;
+}
+
+void lw_request_free(struct lw_request *request) {
+  if (request == NULL) return;
+  for (struct curl_slist *line = request->headers; line; line = line->next)
+    OPENSSL_cleanse(line->data, strlen(line->data));
+  curl_slist_free_all(request->headers);
+  OPENSSL_cleanse(request->url, strlen(request->url));
+  free(request->url);
+  free(request->response.headers);
+  free(request->response.body);
+  free(request);
+}
+
+static void fail(struct lw_request *request, const char *code, const char *text) {
+  request->response.error_code = code;
+  snprintf(request->response.error, MESSAGE_SIZE, "%s", text);
+}
+
+void lw_request_canceled(struct lw_request *request) {
+  fail(request, "canceled", "canceled: the sender was closed");
+}
+
+void lw_request_out_of_memory(struct lw_request *request) {
+  fail(request, "network", "out of memory");
+}
+
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+  struct lw_transfer *transfer = context;
+  (void)purpose;
+  if (!lw_address_allowed(&transfer->options->addresses, &address->addr)) {
+    lw_address_format(&address->addr, transfer->refused);
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* A kept connection may have been opened for a lane whose policy allows more. */
+static int before_request(void *context, char *remote, char *local, int remote_port, int local_port) {
+  struct lw_transfer *transfer = context;
+  (void)local, (void)remote_port, (void)local_port;
+  if (lw_address_text_allowed(&transfer->options->addresses, remote)) return CURL_PREREQFUNC_OK;
+  snprintf(transfer->refused, sizeof transfer->refused, "%s", remote ? remote : "?");
+  return CURL_PREREQFUNC_ABORT;
+}
+
+static void append_cut(struct lw_buffer *buffer, const char *bytes, size_t length) {
+  size_t room = buffer->maximum - buffer->length;
+  lw_buffer_append(buffer, bytes, length < room ? length : room);
+}
+
+static size_t take_header(char *bytes, size_t size, size_t count, void *context) {
+  struct lw_transfer *transfer = context;
+  struct lw_buffer *kept = &transfer->headers;
+  size_t length = size * count;
+  transfer->header_bytes += length;
+  if (transfer->header_bytes > LW_SENDER_HEADER_FLOOD) {
+    transfer->flooded = true;
+    return 0;
+  }
+  size_t end = length;
+  while (end > 0 && (bytes[end - 1] == '\n' || bytes[end - 1] == '\r')) end--;
+  if (end == 0) return length;
+  if (end >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+    lw_buffer_clear(kept); /* an interim answer (1xx) came before this one */
+    return length;
+  }
+  /* A folded line (RFC 9112, 5.2) goes on with the value of the line before it. */
+  bool folded = bytes[0] == ' ' || bytes[0] == '\t';
+  if (folded && kept->length > 0 && kept->data[kept->length - 1] == '\n') kept->length--;
+  append_cut(kept, bytes, end);
+  append_cut(kept, "\n", 1);
+  return length;
+}
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *context) {
+  struct lw_transfer *transfer = context;
+  size_t length = size * count;
+  size_t room = transfer->body.maximum - transfer->body.length;
+  size_t keep = length < room ? length : room;
+  if (keep > 0 && !lw_buffer_append(&transfer->body, bytes, keep)) keep = 0;
+  if (keep == length) return length;
+  transfer->cut = true;
+  transfer->drained += length - keep;
+  return transfer->drained > LW_SENDER_DRAIN ? 0 : length;
+}
+
+/* The first failure sticks, so that a list of options is checked once, at its end. */
+#define SET(option, value) (result = result ? result : curl_easy_setopt(easy, option, value))
+
+static CURLcode set_callbacks(struct lw_transfer *transfer) {
+  CURL *easy = transfer->easy;
+  CURLcode result = CURLE_OK;
+  SET(CURLOPT_PRIVATE, (char *)transfer);
+  SET(CURLOPT_ERRORBUFFER, transfer->detail);
+  SET(CURLOPT_HEADERFUNCTION, take_header);
+  SET(CURLOPT_HEADERDATA, transfer);
+  SET(CURLOPT_WRITEFUNCTION, take_body);
+  SET(CURLOPT_WRITEDATA, transfer);
+  SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  SET(CURLOPT_OPENSOCKETDATA, transfer);
+  SET(CURLOPT_PREREQFUNCTION, before_request);
+  SET(CURLOPT_PREREQDATA, transfer);
+  return result;
+}
+
+static CURLcode set_protocols(CURL *easy) {
+  CURLcode result = CURLE_OK;
+#if LIBCURL_VERSION_NUM >= 0x075500
+  SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+  SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+  SET(CURLOPT_FOLLOWLOCATION, 0L);
+  SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  SET(CURLOPT_HTTP09_ALLOWED, 0L);
+  SET(CURLOPT_NOSIGNAL, 1L);
+  /* A proxy would connect for us, to addresses the policy never sees. */
+  SET(CURLOPT_PROXY, "");
+  SET(CURLOPT_NOPROXY, "*");
+  SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+  return result;
+}
+
+static CURLcode set_lane_options(struct lw_transfer *transfer) {
+  CURL *easy = transfer->easy;
+  CURLcode result = CURLE_OK;
+  SET(CURLOPT_USERAGENT, transfer->options->user_agent);
+  if (transfer->options->ca_file) SET(CURLOPT_CAINFO, transfer->options->ca_file);
+  SET(CURLOPT_SSL_VERIFYPEER, 1L);
+  SET(CURLOPT_SSL_VERIFYHOST, 2L);
+  SET(CURLOPT_POST, 1L);
+  return result;
+}
+
+struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options) {
+  struct lw_transfer *transfer = calloc(1, sizeof *transfer);
+  if (transfer == NULL) return NULL;
+  transfer->options = options;
+  lw_buffer_init(&transfer->headers, LW_SENDER_MAX_RESPONSE_HEADERS);
+  lw_buffer_init(&transfer->body, options->max_response_body);
+  transfer->easy = curl_easy_init();
+  if (transfer->easy != NULL && set_callbacks(transfer) == CURLE_OK &&
+      set_protocols(transfer->easy) == CURLE_OK && set_lane_options(transfer) == CURLE_OK)
+    return transfer;
+  lw_transfer_free(transfer);
+  return NULL;
+}
+
+void lw_transfer_free(struct lw_transfer *transfer) {
+  if (transfer->easy) curl_easy_cleanup(transfer->easy);
+  lw_buffer_free(&transfer->headers);
+  lw_buffer_free(&transfer->body);
+  free(transfer);
+}
+
+bool lw_transfer_begin(struct lw_transfer *transfer, struct lw_request *request, CURLcode *outcome) {
+  CURL *easy = transfer->easy;
+  CURLcode result = CURLE_OK;
+  transfer->request = request;
+  transfer->started = now_ticks();
+  transfer->header_bytes = transfer->drained = 0;
+  transfer->flooded = transfer->cut = false;
+  transfer->refused[0] = transfer->detail[0] = '\0';
+  request->response.sent_at = now_milliseconds();
+  /* Without this curl holds back a large body until the receiver agrees, or for a second. */
+  if (!append_header(request, "Expect:")) result = CURLE_OUT_OF_MEMORY;
+  SET(CURLOPT_URL, request->url);
+  SET(CURLOPT_HTTPHEADER, request->headers);
+  SET(CURLOPT_POSTFIELDS, request->body ? request->body : "");
+  SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_length : 0));
+  SET(CURLOPT_TIMEOUT_MS, (long)request->timeout);
+  SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout);
+  SET(CURLOPT_PIPEWAIT, strncasecmp(request->url, "https:", 6) == 0 ? 1L : 0L);
+  *outcome = result;
+  return result == CURLE_OK;
+}
+
+#undef SET
+
+static const char *word_for(CURLcode result) {
+  switch (result) {
+    case CURLE_OPERATION_TIMEDOUT:
+      return "timeout";
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return "dns";
+    case CURLE_COULDNT_CONNECT:
+      return "connect";
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_SHUTDOWN_FAILED:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return "tls";
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+      return "reset";
+    default:
+      return "network";
+  }
+}
+
+enum { HOST_SIZE = 100, DURATION_SIZE = 32 };
+
+static bool url_part(const char *url, CURLUPart which, char *text, size_t size) {
+  char *part = NULL;
+  CURLU *parsed = curl_url();
+  bool found = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+               curl_url_get(parsed, which, &part, 0) == CURLUE_OK;
+  if (found) snprintf(text, size, "%s", part);
+  curl_free(part);
+  curl_url_cleanup(parsed);
+  return found;
+}
+
+/* Paths, queries and credentials are often the secret of a webhook: no message may repeat them. */
+static bool detail_is_safe(const struct lw_transfer *transfer) {
+  static const CURLUPart secret[] = {CURLUPART_PATH, CURLUPART_QUERY, CURLUPART_USER, CURLUPART_PASSWORD};
+  const char *detail = transfer->detail;
+  const char *url = transfer->request->url;
+  char part[LW_ERROR_MESSAGE_SIZE];
+  if (detail[0] == '\0' || strstr(detail, url) != NULL) return false;
+  if (!url_part(url, CURLUPART_HOST, part, sizeof part)) return false;
+  for (size_t i = 0; i < sizeof secret / sizeof *secret; i++)
+    if (url_part(url, secret[i], part, sizeof part) && strlen(part) > 1 && strstr(detail, part)) return false;
+  return true;
+}
+
+static void describe_duration(int64_t milliseconds, char text[DURATION_SIZE]) {
+  bool whole = milliseconds % 1000 == 0;
+  snprintf(text, DURATION_SIZE, "%lld %s", (long long)(whole ? milliseconds / 1000 : milliseconds),
+           whole ? "s" : "ms");
+}
+
+static void describe_timeout(struct lw_transfer *transfer, const char *host) {
+  struct lw_request *request = transfer->request;
+  curl_off_t connected = 0;
+  char duration[DURATION_SIZE];
+  curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+  int64_t limit = request->timeout;
+  if (connected <= 0 && request->connect_timeout > 0 && (limit <= 0 || request->connect_timeout < limit))
+    limit = request->connect_timeout;
+  describe_duration(limit, duration);
+  if (connected > 0)
+    snprintf(request->response.error, MESSAGE_SIZE, "timeout: no complete answer from %s within %s", host,
+             duration);
+  else
+    snprintf(request->response.error, MESSAGE_SIZE, "timeout: could not connect to %s within %s", host,
+             duration);
+}
+
+static void describe(struct lw_transfer *transfer, CURLcode result, const char *host) {
+  const char *text = detail_is_safe(transfer) ? transfer->detail : curl_easy_strerror(result);
+  char *message = transfer->request->response.error;
+  snprintf(message, MESSAGE_SIZE, "request to %s failed: %.120s", host, text);
+  for (char *at = message; *at; at++) /* a certificate's names are the other side's bytes */
+    if ((unsigned char)*at < ' ' || (unsigned char)*at > '~') *at = '?';
+}
+
+static void fill_failure(struct lw_transfer *transfer, CURLcode result) {
+  struct lw_response *response = &transfer->request->response;
+  char host[HOST_SIZE] = "the host";
+  url_part(transfer->request->url, CURLUPART_HOST, host, sizeof host);
+  bool refused = result == CURLE_COULDNT_CONNECT || result == CURLE_ABORTED_BY_CALLBACK;
+  if (transfer->flooded) {
+    response->error_code = "too_large";
+    snprintf(response->error, MESSAGE_SIZE, "%s sent more than %d KB of headers", host,
+             LW_SENDER_HEADER_FLOOD / 1024);
+  } else if (refused && transfer->refused[0]) {
+    response->error_code = "refused_address";
+    snprintf(response->error, MESSAGE_SIZE,
+             "address %.45s of %.80s is not allowed (private, loopback and link-local addresses are refused; "
+             "list it in allow_networks to allow it)",
+             transfer->refused, host);
+  } else {
+    response->error_code = word_for(result);
+    if (result == CURLE_OPERATION_TIMEDOUT)
+      describe_timeout(transfer, host);
+    else
+      describe(transfer, result, host);
+  }
+}
+
+static void fill_answer(struct lw_transfer *transfer) {
+  struct lw_response *response = &transfer->request->response;
+  long status = 0;
+  curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+  response->status = (int)status;
+  response->headers = transfer->headers.data;
+  response->headers_length = transfer->headers.length;
+  response->body = transfer->body.data;
+  response->body_length = transfer->body.length;
+  response->body_cut = transfer->cut;
+  transfer->headers.data = transfer->body.data = NULL; /* the request's now */
+}
+
+static void let_go(struct lw_transfer *transfer) {
+  transfer->request->response.duration = now_ticks() - transfer->started;
+  lw_buffer_free(&transfer->headers);
+  lw_buffer_free(&transfer->body);
+  transfer->request = NULL;
+}
+
+void lw_transfer_finish(struct lw_transfer *transfer, CURLcode result) {
+  /* Once the cap is passed the answer has been read: how the rest of its body ends does not matter. */
+  if (result == CURLE_OK || transfer->cut)
+    fill_answer(transfer);
+  else
+    fill_failure(transfer, result);
+  let_go(transfer);
+}
+
+void lw_transfer_cancel(struct lw_transfer *transfer) {
+  lw_request_canceled(transfer->request);
+  let_go(transfer);
+}
