@@ -1,0 +1,97 @@
+/* The dispatcher: the running engine. Its thread owns the store's writing handle. Callers put commands into
+ * a bounded mailbox; the thread takes all that wait, together with the outcomes that came back from the
+ * sender, into one transaction (group commit), and then answers the callers and submits the claimed
+ * deliveries.
+ *
+ * Lock: `mutex` guards the mailbox, the outcomes, the flags and the answers of commands; it is
+ * held for list operations only, never during a query, a commit or a request.
+ * Leases: a dispatcher's claims hold while its row in `dispatchers` is renewed (every third of the lease);
+ * when it dies, any other dispatcher frees them after the lease. Every function may be called from any
+ * thread, except that reads (lw_dispatcher_read) and close belong to the thread that opened it. After a fork
+ * every function fails with "forked". */
+#ifndef LW_DELIVERY_DISPATCHER_H
+#define LW_DELIVERY_DISPATCHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "delivery/retry.h"
+#include "store/store.h"
+#include "transport/address.h"
+
+#define LW_MAILBOX_EVENTS 10000             /* events that wait to be stored */
+#define LW_MAILBOX_BYTES (64 * 1024 * 1024) /* their bodies together; one larger batch may still come alone \
+                                             */
+#define LW_MAX_CLAIMS 2048                  /* deliveries claimed by one dispatcher at a time */
+#define LW_BATCH_EVENTS 1024                /* events taken into one transaction (one emit_all may be more) */
+#define LW_POLL_MS 500                      /* how often other processes' deliveries are looked for */
+
+struct lw_dispatcher_options {
+  int connections;          /* 1 to 1024 */
+  int64_t timeout;          /* milliseconds, one attempt */
+  int64_t connect_timeout;  /* milliseconds */
+  int64_t lease;            /* milliseconds */
+  size_t max_response_body; /* bytes */
+  struct lw_address_policy addresses;
+  struct lw_retry_schedule retry;
+  const char *user_agent; /* NULL: the default */
+  const char *ca_file;    /* NULL: the system's */
+};
+
+struct lw_dispatcher;
+
+struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispatcher_options *options,
+                                         struct lw_error *error);
+
+/* Stops taking events, stores what waits, lets running requests go on for up to `timeout` milliseconds,
+ * gives every unsent claim back to the store, joins the thread and frees. False: something that was only
+ * queued could not be stored (the message says what). Either way the dispatcher is gone. */
+bool lw_dispatcher_close(struct lw_dispatcher *dispatcher, int64_t timeout, struct lw_error *error);
+
+struct lw_emit_item {
+  const char *app_id, *event, *key; /* key: NULL or the idempotency key */
+  const char *body;                 /* the raw payload */
+  size_t body_length;
+  /* answers */
+  struct lw_id id;
+  int32_t deliveries;
+  bool duplicate; /* the key was used before: `id` is the first message */
+};
+
+/* All items in one commit, or none. Returns once they are on disk; waits while the mailbox is full. */
+bool lw_dispatcher_emit(struct lw_dispatcher *dispatcher, struct lw_emit_item *items, size_t count,
+                        struct lw_error *error);
+/* Returns once they are in the mailbox (copied); code "busy" when it is full. `id` is set, the rest is not.
+ */
+bool lw_dispatcher_enqueue(struct lw_dispatcher *dispatcher, struct lw_emit_item *items, size_t count,
+                           struct lw_error *error);
+/* Waits until all that was enqueued before is on disk; code "timeout". Negative: no limit. */
+bool lw_dispatcher_flush(struct lw_dispatcher *dispatcher, int64_t timeout, struct lw_error *error);
+
+/* Waits until no delivery is claimed by anyone or due; *left says how many are when the time is up
+ * ("timeout"). */
+bool lw_dispatcher_drain(struct lw_dispatcher *dispatcher, int64_t timeout, int64_t *left,
+                         struct lw_error *error);
+
+/* A piece of work on a store handle. A failing one rolls back everything in its transaction. */
+typedef bool lw_store_job(struct lw_store *store, void *context, struct lw_error *error);
+/* Runs it on the dispatcher's thread inside a transaction; returns after the commit. */
+bool lw_dispatcher_write(struct lw_dispatcher *dispatcher, lw_store_job *job, void *context,
+                         struct lw_error *error);
+/* Runs it on the caller's thread with a reading handle of its own (":memory:": as a write). */
+bool lw_dispatcher_read(struct lw_dispatcher *dispatcher, lw_store_job *job, void *context,
+                        struct lw_error *error);
+
+struct lw_dispatcher_stats {
+  int64_t events, attempts, succeeded, failed; /* since open, this dispatcher */
+  int64_t queued;                              /* events in the mailbox */
+  int64_t in_flight;                           /* deliveries claimed by this dispatcher */
+  int64_t pending, due;                        /* in the store, all dispatchers */
+};
+bool lw_dispatcher_stats(struct lw_dispatcher *dispatcher, struct lw_dispatcher_stats *stats,
+                         struct lw_error *error);
+
+#endif

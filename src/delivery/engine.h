@@ -1,0 +1,66 @@
+/* The dispatcher's inside: the mailbox, and the thread that empties it. dispatcher.c is the face. */
+#ifndef LW_DELIVERY_ENGINE_H
+#define LW_DELIVERY_ENGINE_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "delivery/dispatcher.h"
+#include "delivery/flight.h"
+#include "delivery/routing.h"
+
+enum { LW_FINAL_TRIES = 3 }; /* how often a closing dispatcher tries to store what waits */
+
+struct lw_command {
+  struct lw_command *next;
+  struct lw_emit_item *items; /* an emit, or */
+  size_t count, bytes;
+  lw_store_job *job; /* a job (a flush is neither) */
+  void *context;
+  bool detached; /* nobody waits: freed by the engine, kept while it cannot be stored */
+  bool done, ok;
+  struct lw_error error;
+};
+
+struct lw_dispatcher {
+  pid_t pid;
+  const struct lw_clock *clock;
+  struct lw_dispatcher_options options;
+  struct lw_id id;
+  struct lw_store *store;  /* the engine's */
+  struct lw_store *reader; /* the opener's; NULL for ":memory:" */
+  struct lw_sender *sender;
+  struct lw_lane *lane;
+  pthread_t thread;
+
+  pthread_mutex_t mutex;   /* guards what follows up to the blank line */
+  pthread_cond_t wake;     /* the engine waits on it */
+  pthread_cond_t answered; /* callers wait on it: a command is done, the mailbox has room, all is idle */
+  struct lw_command *mailbox, **mailbox_end;
+  size_t queued_events, queued_bytes;
+  struct lw_flight *outcomes; /* newest first */
+  size_t outcome_count;
+  bool closing; /* no new commands */
+  bool quiet;   /* closing, and nothing is claimed or submitted any more */
+  bool stop;    /* write the last outcomes and end */
+  int64_t in_flight;
+  struct lw_dispatcher_stats totals;
+  struct lw_id_generator message_ids;
+
+  struct lw_routing routing; /* from here on: the engine's own */
+  struct lw_id_generator ids;
+  struct lw_command *taken;       /* in the running transaction */
+  struct lw_flight *returned;     /* outcomes in the running transaction */
+  struct lw_flight *planned;      /* claimed in it, to be submitted after the commit */
+  int64_t planned_count, claimed; /* claimed: flights in memory */
+  int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
+  int64_t retry_pause;            /* milliseconds to wait after a failed transaction */
+  bool renew;
+};
+
+void *lw_engine_run(void *dispatcher);
+void lw_engine_done(struct lw_request *request, void *dispatcher); /* the lane's callbacks */
+void lw_engine_idle(void *dispatcher);
+
+#endif

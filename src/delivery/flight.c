@@ -1,0 +1,82 @@
+#include "delivery/flight.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "payload/format_raw.h"
+#include "signature/schemes.h"
+
+struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t length) {
+  struct lw_flight *flight = calloc(1, sizeof *flight + length + 1);
+  if (flight == NULL) return NULL;
+  flight->id = *id;
+  flight->body_length = length;
+  if (length > 0) memcpy(flight->body, body, length);
+  return flight;
+}
+
+void lw_flight_free(struct lw_flight *flight) {
+  if (flight == NULL) return;
+  lw_request_free(flight->request);
+  free(flight);
+}
+
+static bool sign(struct lw_flight *flight, struct lw_hmac *hmac) {
+  char hex[LW_HMAC_HEX_SIZE];
+  return lw_hmac_hex(hmac, flight->body, flight->body_length, hex) &&
+         lw_request_add_header(flight->request, LW_SIGNATURE_HEADER, hex);
+}
+
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t timeout,
+                       int64_t connect_timeout) {
+  char id[LW_ID_TEXT_SIZE];
+  lw_id_format(&flight->id, id);
+  struct lw_request *request = flight->request = lw_request_new(route->webhook->url);
+  if (request == NULL) return false;
+  request->context = flight;
+  request->body = flight->body;
+  request->body_length = flight->body_length;
+  request->timeout = timeout;
+  request->connect_timeout = connect_timeout;
+  return lw_request_add_header(request, "Content-Type", LW_CONTENT_TYPE_JSON) &&
+         lw_request_add_header(request, "Webhook-Id", id) &&
+         (route->hmac == NULL || sign(flight, route->hmac));
+}
+
+static const char *trigger_of(const struct lw_flight *flight) {
+  if (flight->tries > 0) return "retry";
+  return flight->attempts > 0 ? "resend" : "emit";
+}
+
+struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,
+                                    const struct lw_retry_schedule *schedule, int64_t now, uint32_t random) {
+  const struct lw_response *response = &flight->request->response;
+  struct lw_outcome outcome = {
+      .delivery_id = flight->id,
+      .dispatcher = *dispatcher,
+      .status = LW_SUCCEEDED,
+      .due_at = now,
+      .sent_at = response->sent_at,
+      .duration = response->duration,
+      .response_status_code = response->status,
+      .response_headers = response->headers,
+      .response_headers_length = response->headers_length,
+      .response_body = response->body,
+      .response_body_length = response->body_length,
+      .response_body_cut = response->body_cut,
+      .error = response->error_code ? response->error : NULL,
+      .trigger = trigger_of(flight),
+  };
+  bool answered = response->error_code == NULL;
+  if (answered && lw_retry_verdict(response->status) == LW_VERDICT_SUCCESS) return outcome;
+  int64_t delay = lw_retry_delay(schedule, flight->tries + 1, random);
+  outcome.status = delay < 0 ? LW_FAILED : LW_PENDING;
+  outcome.due_at = delay < 0 ? now : now + delay;
+  if (delay < 0) outcome.reason = "the retry schedule is used up";
+  return outcome;
+}
+
+bool lw_flight_unsent(const struct lw_flight *flight) {
+  const char *code = flight->request->response.error_code;
+  return code != NULL && strcmp(code, "canceled") == 0;
+}

@@ -1,0 +1,31 @@
+/* A delivery on its way: what is kept in memory from its claim to the commit of its outcome. */
+#ifndef LW_DELIVERY_FLIGHT_H
+#define LW_DELIVERY_FLIGHT_H
+
+#include "delivery/retry.h"
+#include "delivery/routing.h"
+#include "store/store.h"
+#include "transport/sender.h"
+
+struct lw_flight {
+  struct lw_flight *next;
+  struct lw_id id;
+  int32_t attempts, tries;
+  struct lw_request *request; /* owned by the sender while it is submitted */
+  size_t body_length;
+  char body[];
+};
+
+/* NULL when memory is out. */
+struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t length);
+void lw_flight_free(struct lw_flight *flight); /* with its request */
+/* Makes the request: URL, Webhook-Id, Content-Type, and the signature made now. */
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t timeout,
+                       int64_t connect_timeout);
+/* What to record. Borrows from the flight. */
+struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,
+                                    const struct lw_retry_schedule *schedule, int64_t now, uint32_t random);
+/* The sender gave it back without an attempt. */
+bool lw_flight_unsent(const struct lw_flight *flight);
+
+#endif

@@ -1,0 +1,110 @@
+#include "delivery/routing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void lw_routing_init(struct lw_routing *routing) {
+  *routing = (struct lw_routing){.version = -1};
+}
+
+void lw_routing_free(struct lw_routing *routing) {
+  for (size_t i = 0; i < routing->count; i++) lw_hmac_free(routing->by_app[i].hmac);
+  free(routing->by_app);
+  free(routing->by_id);
+  lw_webhook_list_free(&routing->list);
+  lw_routing_init(routing);
+}
+
+static const char *app_of(const struct lw_route *route) {
+  return route->webhook->app_id ? route->webhook->app_id : "";
+}
+
+static int compare_apps(const void *a, const void *b) {
+  return strcmp(app_of(a), app_of(b));
+}
+
+static int compare_ids(const void *a, const void *b) {
+  const struct lw_route *const *left = a;
+  const struct lw_route *const *right = b;
+  return memcmp(&(*left)->webhook->id, &(*right)->webhook->id, sizeof(struct lw_id));
+}
+
+static bool index_list(struct lw_routing *routing, struct lw_error *error) {
+  routing->by_app = calloc(routing->list.count + 1, sizeof *routing->by_app);
+  routing->by_id = calloc(routing->list.count + 1, sizeof(struct lw_route *));
+  if (routing->by_app == NULL || routing->by_id == NULL) return lw_fail(error, "memory", "out of memory");
+  for (size_t i = 0; i < routing->list.count; i++) {
+    struct lw_webhook *webhook = &routing->list.items[i];
+    if (!webhook->enabled) continue;
+    struct lw_route *route = &routing->by_app[routing->count++];
+    route->webhook = webhook;
+    if (webhook->signing_secret == NULL) continue;
+    route->hmac = lw_hmac_new(webhook->signing_secret, strlen(webhook->signing_secret));
+    if (route->hmac == NULL) return lw_fail(error, "crypto", "OpenSSL could not key an HMAC");
+  }
+  qsort(routing->by_app, routing->count, sizeof *routing->by_app, compare_apps);
+  for (size_t i = 0; i < routing->count; i++) routing->by_id[i] = &routing->by_app[i];
+  qsort(routing->by_id, routing->count, sizeof(struct lw_route *), compare_ids);
+  return true;
+}
+
+bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, struct lw_error *error) {
+  int64_t version = 0;
+  if (!lw_store_webhooks_version(store, &version, error)) return false;
+  if (version == routing->version) return true;
+  lw_routing_free(routing);
+  struct lw_webhook_filter all = {.limit = INT64_MAX};
+  if (!lw_store_list_webhooks(store, &all, &routing->list, error)) return false;
+  if (!index_list(routing, error)) {
+    lw_routing_free(routing);
+    return false;
+  }
+  routing->version = version;
+  return true;
+}
+
+static size_t first_of_app(const struct lw_routing *routing, const char *app_id) {
+  size_t low = 0;
+  size_t high = routing->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (strcmp(app_of(&routing->by_app[middle]), app_id) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* `events` is a list of names joined by commas, or "*". */
+static bool wants(const char *events, const char *event) {
+  size_t length = strlen(event);
+  while (*events) {
+    size_t span = strcspn(events, ",");
+    if (span == 1 && *events == '*') return true;
+    if (span == length && memcmp(events, event, length) == 0) return true;
+    events += span + (events[span] == ',');
+  }
+  return false;
+}
+
+struct lw_route *lw_routing_next(struct lw_routing *routing, const char *app_id, const char *event,
+                                 size_t *at) {
+  if (*at == 0) *at = first_of_app(routing, app_id) + 1;
+  while (*at - 1 < routing->count) {
+    struct lw_route *route = &routing->by_app[*at - 1];
+    if (strcmp(app_of(route), app_id) != 0) return NULL;
+    ++*at;
+    if (wants(route->webhook->events, event)) return route;
+  }
+  return NULL;
+}
+
+struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id) {
+  struct lw_webhook wanted = {.id = *webhook_id};
+  struct lw_route key = {.webhook = &wanted};
+  struct lw_route *pointer = &key;
+  struct lw_route **found =
+      bsearch(&pointer, routing->by_id, routing->count, sizeof(struct lw_route *), compare_ids);
+  return found ? *found : NULL;
+}

@@ -1,0 +1,32 @@
+/* Where an event goes: the enabled webhooks in memory, by app, each with its keyed HMAC. Reloaded when the
+ * store's webhooks version has moved. One thread uses it. */
+#ifndef LW_DELIVERY_ROUTING_H
+#define LW_DELIVERY_ROUTING_H
+
+#include "base/error.h"
+#include "signature/hmac.h"
+#include "store/store.h"
+
+struct lw_route {
+  struct lw_webhook *webhook; /* owned by the routing's list */
+  struct lw_hmac *hmac;       /* NULL: not signed */
+};
+
+struct lw_routing {
+  int64_t version; /* -1: never loaded */
+  struct lw_webhook_list list;
+  struct lw_route *by_app; /* sorted by app id */
+  struct lw_route **by_id; /* sorted by id */
+  size_t count;
+};
+
+void lw_routing_init(struct lw_routing *routing);
+void lw_routing_free(struct lw_routing *routing);
+/* Reloads when needed; inside a transaction. */
+bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, struct lw_error *error);
+/* The first route of the app at or after *at that wants the event, or NULL. Start with *at = 0. */
+struct lw_route *lw_routing_next(struct lw_routing *routing, const char *app_id, const char *event,
+                                 size_t *at);
+struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id);
+
+#endif

@@ -1,0 +1,55 @@
+#include "delivery/webhook_rules.h"
+
+#include <string.h>
+
+#include "payload/event.h"
+#include "transport/url.h"
+
+bool lw_format_known(const char *format) {
+  return strcmp(format, "raw") == 0;
+}
+
+static bool chat_format(const char *format) {
+  return strcmp(format, "slack") == 0 || strcmp(format, "discord") == 0 || strcmp(format, "teams") == 0;
+}
+
+static bool check_format(const struct lw_webhook *webhook, struct lw_error *error) {
+  if (webhook->signing_secret && chat_format(webhook->format))
+    return lw_fail(error, "invalid", "signing_secret: only the raw format is signed, not '%s'",
+                   webhook->format);
+  if (chat_format(webhook->format))
+    return lw_fail(error, "invalid", "format: '%s' is not in this version yet: use 'raw'", webhook->format);
+  if (!lw_format_known(webhook->format))
+    return lw_fail(error, "invalid", "format: unknown format '%.40s': use 'raw'", webhook->format);
+  return true;
+}
+
+static bool check_events(const char *events, struct lw_error *error) {
+  if (*events == '\0') return lw_fail(error, "invalid", "events: the list is empty; { \"*\" } means all");
+  while (*events) {
+    size_t span = strcspn(events, ",");
+    char name[LW_EVENT_MAX_NAME + 1] = "";
+    if (span <= LW_EVENT_MAX_NAME) memcpy(name, events, span);
+    if (strcmp(name, "*") != 0 && !lw_event_name_valid(name, span))
+      return lw_fail(error, "invalid", "events: '%.*s' is no event name", (int)(span > 64 ? 64 : span),
+                     events);
+    events += span + (events[span] == ',');
+  }
+  return true;
+}
+
+bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error) {
+  struct lw_error cause;
+  size_t name = strlen(webhook->name);
+  if (name == 0) return lw_fail(error, "invalid", "name: is empty");
+  if (name > LW_WEBHOOK_MAX_NAME)
+    return lw_fail(error, "invalid", "name: longer than %d bytes", LW_WEBHOOK_MAX_NAME);
+  if (!lw_url_check(webhook->url, &cause)) return lw_fail(error, "invalid", "url: %.400s", cause.message);
+  if (webhook->signing_secret) {
+    size_t secret = strlen(webhook->signing_secret);
+    if (secret == 0) return lw_fail(error, "invalid", "signing_secret: is empty; leave it out for none");
+    if (secret > LW_WEBHOOK_MAX_SECRET)
+      return lw_fail(error, "invalid", "signing_secret: longer than %d bytes", LW_WEBHOOK_MAX_SECRET);
+  }
+  return check_format(webhook, error) && check_events(webhook->events, error);
+}

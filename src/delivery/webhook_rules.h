@@ -1,0 +1,14 @@
+/* What a webhook's fields may be. */
+#ifndef LW_DELIVERY_WEBHOOK_RULES_H
+#define LW_DELIVERY_WEBHOOK_RULES_H
+
+#include "store/store.h"
+
+#define LW_WEBHOOK_MAX_NAME 200
+#define LW_WEBHOOK_MAX_SECRET 512
+
+/* False with code "invalid" and a message that names the field. Never repeats the secret. */
+bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error);
+bool lw_format_known(const char *format);
+
+#endif
