@@ -1,0 +1,148 @@
+--- The events: four from the start, and those that the application defines.
+-- Each is a builder: `events.job_finished { id = "…", appId = "…" }` checks names and types, fills what is missing with
+-- null, derives the durations, and returns `{ event = "job_finished", data = { … } }`.
+local cjson = require "cjson"
+local core = require "webhook.core"
+local check = require "webhook.check"
+
+local events = {}
+local null = cjson.null
+
+-- name -> { "id", "appId", …, id = 1, appId = 2, … }: the documented order, which the core reads too
+local orders = {}
+-- name -> { types = { id = "string", … }, derive = function or nil, values = { field = set } }
+local definitions = {}
+
+core.configure { orders = orders, array_mt = cjson.array_mt, empty_array = cjson.empty_array }
+
+local TYPES = { string = true, number = true, integer = true, boolean = true, table = true, any = true }
+
+local function type_matches(value, wanted)
+  if wanted == "any" then return true end
+  if wanted == "integer" then return type(value) == "number" and value % 1 == 0 end
+  return type(value) == wanted
+end
+
+local function check_field(definition, name, value, what, level)
+  local wanted = definition.types[name]
+  if not wanted then
+    error(("%s: unknown field '%s'%s"):format(what, tostring(name), check.suggestion(tostring(name), definition.types)),
+      level + 1)
+  end
+  if value == null then return end
+  if not type_matches(value, wanted) then
+    error(("%s: field '%s' must be %s, got %s"):format(what, name, wanted, type(value)), level + 1)
+  end
+  local allowed = definition.values[name]
+  if allowed and not allowed[value] then
+    error(("%s: field '%s' cannot be '%s'%s"):format(what, name, value, check.suggestion(value, allowed)), level + 1)
+  end
+end
+
+local function builder(name, order, definition)
+  return function(fields)
+    if type(fields) ~= "table" then
+      error(("events.%s: a table expected, got %s"):format(name, type(fields)), 2)
+    end
+    for field, value in pairs(fields) do check_field(definition, field, value, "events." .. name, 2) end
+    local data = {}
+    for _, field in ipairs(order) do
+      local value = fields[field]
+      if value == nil then value = null end
+      data[field] = value
+    end
+    if definition.derive then definition.derive(data) end
+    return { event = name, data = data }
+  end
+end
+
+local function add(name, fields, derive, values)
+  local order, types = {}, {}
+  for i, field in ipairs(fields) do
+    order[i], order[field[1]], types[field[1]] = field[1], i, field[2]
+  end
+  local definition = { types = types, derive = derive, values = values or {} }
+  orders[name], definitions[name] = order, definition
+  events[name] = builder(name, order, definition)
+  return events[name]
+end
+
+--- Defines an event of the application's own, and returns its builder.
+-- @param name     1 to 64 letters, digits, '_', '.', ':' or '-'
+-- @param options  fields: a list of { name, type } in the order of the payload; type: string, number, integer, boolean,
+--                 table or any. title: what people read (used by the chat formats).
+-- @usage webhook.events.define("invoice_paid", { fields = { { "invoiceId", "string" }, { "amount", "number" } } })
+function events.define(name, options)
+  if type(name) ~= "string" or #name > 64 or not name:match("^[%w_.:-]+$") then
+    error("events.define: a name is 1 to 64 letters, digits, '_', '.', ':' or '-'", 2)
+  end
+  if events[name] then error(("events.define: '%s' is defined already"):format(name), 2) end
+  check.options(options or {}, { fields = "list", title = "string" }, "events.define", 2)
+  local fields = options and options.fields or {}
+  local seen = {}
+  for i, field in ipairs(fields) do
+    if type(field) ~= "table" or type(field[1]) ~= "string" or not TYPES[field[2]] then
+      error(("events.define: field %d must be { name, type }, type one of string, number, integer, boolean, table, any")
+        :format(i), 2)
+    end
+    if seen[field[1]] then error(("events.define: field '%s' stands twice"):format(field[1]), 2) end
+    seen[field[1]] = true
+  end
+  return add(name, fields)
+end
+
+--- True when the name is one of the four or was defined.
+function events.is_known(name) return orders[name] ~= nil end
+
+--- " (did you mean …?)" for a name that is not known.
+function events.suggestion(name) return check.suggestion(name, orders) end
+
+local function seconds_between(from, to)
+  if from == null or to == null then return null end
+  return math.floor((to - from) / 1000)
+end
+
+local function derive_durations(data)
+  local derived = {
+    queueTimeInSeconds = seconds_between(data.queuedAt, data.pendingAt),
+    pendingTimeInSeconds = seconds_between(data.pendingAt, data.inProgressAt),
+    inProgressTimeInSeconds = seconds_between(data.inProgressAt, data.finishedAt),
+    totalTimeInSeconds = seconds_between(data.createdAt, data.finishedAt),
+  }
+  for name, value in pairs(derived) do
+    if data[name] == null then data[name] = value end
+  end
+end
+
+local function set(...)
+  local values = {}
+  for _, value in ipairs { ... } do values[value] = true end
+  return values
+end
+
+local job = {
+  { "id", "string" }, { "appBuildId", "string" }, { "appDeploymentId", "string" }, { "appId", "string" },
+  { "canceledAt", "integer" }, { "canceledBy", "string" }, { "finishedAt", "integer" }, { "inProgressAt", "integer" },
+  { "inProgressTimeInSeconds", "integer" }, { "organizationId", "string" }, { "pendingAt", "integer" },
+  { "pendingTimeInSeconds", "integer" }, { "queuedAt", "integer" }, { "queueTimeInSeconds", "integer" },
+  { "stack", "string" }, { "status", "string" }, { "totalTimeInSeconds", "integer" }, { "createdAt", "integer" },
+  { "createdBy", "string" },
+}
+local statuses = set("queued", "pending", "in_progress", "succeeded", "failed", "canceled", "rejected", "timed_out")
+add("job_created", job, derive_durations, { status = statuses })
+add("job_finished", job, derive_durations, { status = statuses })
+add("app_build_created", {
+  { "id", "string" }, { "appId", "string" }, { "appBuildArtifactId", "string" }, { "appBuildSourceId", "string" },
+  { "appCertificateId", "string" }, { "appConfigurationId", "string" }, { "appEnvironmentId", "string" },
+  { "gitRef", "string" }, { "jobId", "string" }, { "numberAsString", "string" }, { "packageName", "string" },
+  { "packageVersion", "string" }, { "platform", "string" }, { "type", "string" }, { "createdAt", "integer" },
+  { "createdBy", "string" }, { "updatedAt", "integer" },
+}, nil, { platform = set("android", "ios", "web") })
+add("app_deployment_created", {
+  { "id", "string" }, { "appId", "string" }, { "appBuildId", "string" }, { "appChannelId", "string" },
+  { "appChannelName", "string" }, { "appDestinationId", "string" }, { "appDestinationName", "string" },
+  { "jobId", "string" }, { "rolloutPercentage", "number" }, { "createdAt", "integer" }, { "createdBy", "string" },
+  { "updatedAt", "integer" },
+})
+
+return events

@@ -1,0 +1,141 @@
+--- Sends webhooks and never loses one: formats, signs, delivers, retries, logs, verifies.
+local cjson = require "cjson"
+local core = require "webhook.core"
+local check = require "webhook.check"
+local events = require "webhook.events"
+local hooks = require "webhook.hooks"
+
+local webhook = {
+  _VERSION = core.version,
+  --- JSON's null; the same value as cjson.null.
+  null = cjson.null,
+  --- The builders of events, and define.
+  events = events,
+}
+
+local FORMATS = { raw = core.format_raw }
+local CONTENT_TYPES = { raw = "application/json" }
+local SCHEMES = { capawesome = true }
+
+local function check_name(name, known, what, level)
+  if type(name) ~= "string" or not known[name] then
+    error(("unknown %s '%s'%s"):format(what, tostring(name), check.suggestion(tostring(name), known)), level + 1)
+  end
+end
+
+--- Opens a dispatcher.
+-- @param path     a SQLite file, or ":memory:", which keeps nothing
+-- @param options  allow_networks, timeout (15 s), connect_timeout (5 s), connections (64), close_timeout (10 s),
+--                 max_response_body (20000 bytes), retry (list of seconds, or false), user_agent, ca_file, lease (15 s)
+-- @return the dispatcher, or nil, message, code
+-- @usage local hooks <close> = assert(webhook.open("webhooks.db"))
+function webhook.open(path, options) return hooks.open(path, options) end
+
+--- The bytes that are sent for an event.
+-- @return body, content type; or nil, message, "invalid_event"
+function webhook.format(event, format)
+  check_name(format, FORMATS, "format", 2)
+  if type(event) ~= "table" then error("format: an event { event = name, data = {…} } expected", 2) end
+  local body, message, code = FORMATS[format](event)
+  if not body then return nil, message, code end
+  return body, CONTENT_TYPES[format]
+end
+
+--- Signs a body.
+-- @return a table of headers, or nil, message, code
+-- @usage webhook.sign("capawesome", secret, body) --> { ["X-Signature"] = "9f86d0…" }
+function webhook.sign(scheme, secret, body)
+  check_name(scheme, SCHEMES, "scheme", 2)
+  if type(secret) ~= "string" or type(body) ~= "string" then
+    error("sign: a secret and a body expected, both strings", 2)
+  end
+  local signature, message, code = core.hmac_hex(secret, body)
+  if not signature then return nil, message, code end
+  return { ["X-Signature"] = signature }
+end
+
+-- The one value of a header, names in any case; nil and a reason when it is missing or given twice.
+local function single_header(headers, wanted)
+  local found
+  for name, value in pairs(headers) do
+    if type(name) == "string" and name:lower() == wanted then
+      if found or (type(value) == "table" and #value > 1) then
+        return nil, ("the header %s is given twice"):format(wanted), "duplicate_header"
+      end
+      found = type(value) == "table" and value[1] or value
+    end
+  end
+  if type(found) ~= "string" or found == "" then
+    return nil, ("the header %s is missing or empty"):format(wanted), "missing_header"
+  end
+  return found
+end
+
+--- Checks the signature of a webhook that came in.
+-- @param headers  a table, names in any case, values strings or lists
+-- @return true, or nil, a reason, and a code
+function webhook.verify(scheme, secret, headers, body)
+  check_name(scheme, SCHEMES, "scheme", 2)
+  if type(secret) ~= "string" or type(headers) ~= "table" or type(body) ~= "string" then
+    error("verify: a secret, a table of headers and a body expected", 2)
+  end
+  local signature, message, code = single_header(headers, "x-signature")
+  if not signature then return nil, message, code end
+  return core.verify(secret, signature, body)
+end
+
+local SEND = {
+  url = "string", format = "string", event = "table", signing_secret = "string", headers = "table", timeout = "positive",
+  connect_timeout = "positive", ca_file = "string", user_agent = "string", max_response_body = "integer",
+}
+local OURS = { ["content-type"] = true, ["webhook-id"] = true, ["x-signature"] = true, ["content-length"] = true,
+  ["host"] = true, ["expect"] = true, ["transfer-encoding"] = true }
+
+local function add_headers(list, headers)
+  for name, value in pairs(headers or {}) do
+    if type(name) ~= "string" or not name:match("^[%w!#$%%&'*+.^_`|~-]+$") or type(value) ~= "string" then
+      error(("send: headers: bad name or value at '%s'"):format(tostring(name)), 3)
+    end
+    if OURS[name:lower()] then error(("send: headers: '%s' is set by us"):format(name), 3) end
+    list[#list + 1] = { name, value }
+  end
+end
+
+--- One attempt, waited for, without a store. Private addresses are allowed: the URL is the caller's own.
+-- @param options url, event, format ("raw"); signing_secret, headers, timeout (15), connect_timeout (5), ca_file, user_agent
+-- @return a delivery { id, status, event, request_body, response_status_code, response_body, sent_at, duration } when the
+--         answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
+function webhook.send(options)
+  check.options(options, SEND, "send", 2)
+  if not options.url or not options.event then error("send: 'url' and 'event' are needed", 2) end
+  local format = options.format or "raw"
+  check_name(format, FORMATS, "format", 2)
+  if options.signing_secret and format ~= "raw" then error("send: only the raw format is signed", 2) end
+  local body, message, code = FORMATS[format](options.event)
+  if not body then return nil, message, code end
+  local id = core.new_id()
+  local headers = { { "Content-Type", CONTENT_TYPES[format] }, { "Webhook-Id", id } }
+  if options.signing_secret then
+    local signature, why, why_code = core.hmac_hex(options.signing_secret, body)
+    if not signature then return nil, why, why_code end
+    headers[#headers + 1] = { "X-Signature", signature }
+  end
+  add_headers(headers, options.headers)
+  local delivery
+  delivery, message, code = core.send {
+    url = options.url, body = body, headers = headers, timeout = options.timeout, ca_file = options.ca_file,
+    connect_timeout = options.connect_timeout, user_agent = options.user_agent,
+    max_response_body = options.max_response_body,
+  }
+  if not delivery then return nil, message, code end
+  delivery.id, delivery.event, delivery.request_body = id, options.event.event, body
+  local status = delivery.response_status_code
+  if not delivery.error and status >= 200 and status <= 299 then
+    delivery.status = "succeeded"
+    return delivery
+  end
+  delivery.status = "failed"
+  return nil, delivery.error or ("the receiver answered %d"):format(status), delivery.error_code or "status", delivery
+end
+
+return webhook

@@ -1,0 +1,109 @@
+--- The delivery log, used like a table: newest first, read lazily in pages.
+-- `log[id]`, `#log`, `pairs(log)`, and on every Lua `log:count()`, `log:each()`, `log:where{…}`, `log:resend()`.
+local check = require "webhook.check"
+
+local log = {}
+local methods = {}
+local views = setmetatable({}, { __mode = "k" }) -- log -> { core handle, filter }
+
+local FILTER = { webhook_id = "string", event = "string", status = "string", since = "integer", before = "integer" }
+local STATUS = { pending = true, succeeded = true, failed = true, canceled = true }
+
+-- A record reads its attempts when they are first asked for.
+local record_methods = {}
+local handles = setmetatable({}, { __mode = "k" }) -- record -> core handle
+local record_meta = { __name = "webhook.delivery" }
+
+function record_meta.__index(record, name)
+  if name ~= "attempts" then return record_methods[name] end
+  local attempts = assert(handles[record]:log_attempts(record.id))
+  rawset(record, "attempts", attempts)
+  return attempts
+end
+
+function record_meta.__tostring(record)
+  return ("delivery %s (%s, %s)"):format(record.id, record.event, record.status)
+end
+
+--- A new attempt of the same delivery: same id, same body bytes.
+-- @return true, or nil, message, "pending" | "not_found" | a store's code
+function record_methods:resend()
+  local count, message, code = handles[self]:log_resend { id = self.id }
+  if not count then return nil, message, code end
+  if count == 1 then return true end
+  local now, problem, problem_code = handles[self]:log_page { id = self.id }
+  if not now then return nil, problem, problem_code end
+  if now[1] and now[1].status == "pending" then
+    return nil, "the delivery is pending already", "pending"
+  end
+  return nil, "the delivery or its webhook is gone, or the webhook is disabled", "not_found"
+end
+
+local function wrap(handle, record)
+  handles[record] = handle
+  return setmetatable(record, record_meta)
+end
+
+local function page(view, after)
+  return assert(view.handle:log_page(view.filter, after))
+end
+
+--- How many deliveries the log holds.
+function methods:count() return assert(views[self].handle:log_count(views[self].filter)) end
+
+--- Iterates over the deliveries, newest first.
+-- @usage for id, delivery in log:each() do print(id, delivery.status) end
+function methods:each()
+  local view = views[self]
+  local records, at = nil, 0
+  return function()
+    if records == nil or at == #records then
+      local last = records and records[at]
+      if records and not last then return nil end
+      records, at = page(view, last and last.id), 0
+    end
+    at = at + 1
+    local record = records[at]
+    if record then return record.id, wrap(view.handle, record) end
+  end
+end
+
+--- A narrower log.
+-- @param filter webhook_id, event, status ("pending", "succeeded", "failed", "canceled"), since, before (milliseconds
+--        since the epoch, of the emit)
+function methods:where(filter)
+  check.options(filter, FILTER, "log:where", 2)
+  if filter.status and not STATUS[filter.status] then
+    error(("log:where: unknown status '%s'%s"):format(filter.status, check.suggestion(filter.status, STATUS)), 2)
+  end
+  local merged = {}
+  for name, value in pairs(views[self].filter) do merged[name] = value end
+  for name, value in pairs(filter) do merged[name] = value end
+  return log.new(views[self].handle, merged)
+end
+
+--- Sends all finished deliveries of the log again (those of enabled webhooks).
+-- @return how many, or nil, message, code
+function methods:resend() return views[self].handle:log_resend(views[self].filter) end
+
+local meta = { __name = "webhook.log", __len = methods.count, __pairs = methods.each }
+
+function meta.__index(self, key)
+  if methods[key] then return methods[key] end
+  local view = views[self]
+  local filter = { id = key }
+  for name, value in pairs(view.filter) do filter[name] = value end
+  local record = page({ handle = view.handle, filter = filter })[1]
+  return record and wrap(view.handle, record)
+end
+
+function meta.__newindex() error("the delivery log is read-only", 2) end
+function meta.__tostring() return "webhook.log" end
+
+function log.new(handle, filter)
+  local self = setmetatable({}, meta)
+  views[self] = { handle = handle, filter = filter }
+  return self
+end
+
+return log

@@ -1,0 +1,40 @@
+/* The binding: Lua values in, core calls out. Only files in this folder include Lua's headers. */
+#ifndef LW_LUA_BINDING_H
+#define LW_LUA_BINDING_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "payload/event.h"
+
+/* nil, message, code */
+int lwl_failure(lua_State *L, const struct lw_error *error);
+void lwl_push_id(lua_State *L, const struct lw_id *id);
+/* False when the value is no id. */
+bool lwl_read_id(lua_State *L, int index, struct lw_id *id);
+/* Fields of an options table: NULL or the fallback where the field is nil. The string stays in the table. */
+const char *lwl_string_field(lua_State *L, int table, const char *name);
+double lwl_number_field(lua_State *L, int table, const char *name, double fallback);
+void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t length); /* NULL: nothing set */
+
+/* Builds `event` from the table { event = name, data = {…} } at `index`. The registry's order table gives the
+ * documented keys of data for that name. False: event->error says why. */
+bool lwl_read_event(lua_State *L, int index, struct lw_event *event);
+
+/* The parts of the module; each adds its functions to the table on top of the stack. */
+void lwl_open_payload(lua_State *L);
+void lwl_open_signature(lua_State *L);
+void lwl_open_dispatcher(lua_State *L);
+void lwl_open_send(lua_State *L);
+
+/* Methods of the dispatcher that stand in files of their own. */
+struct lw_dispatcher *lwl_check_dispatcher(lua_State *L);
+extern const luaL_Reg lwl_webhook_methods[];
+extern const luaL_Reg lwl_log_methods[];
+
+#endif

@@ -1,0 +1,55 @@
+#include <string.h>
+
+#include "lua/binding.h"
+
+int lwl_failure(lua_State *L, const struct lw_error *error) {
+  lua_pushnil(L);
+  lua_pushstring(L, error->message);
+  lua_pushstring(L, error->code);
+  return 3;
+}
+
+void lwl_push_id(lua_State *L, const struct lw_id *id) {
+  char text[LW_ID_TEXT_SIZE];
+  lw_id_format(id, text);
+  lua_pushlstring(L, text, LW_ID_TEXT_SIZE - 1);
+}
+
+bool lwl_read_id(lua_State *L, int index, struct lw_id *id) {
+  size_t length = 0;
+  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+  return text != NULL && lw_id_parse(text, length, id);
+}
+
+const char *lwl_string_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  lua_pop(L, 1);
+  return text;
+}
+
+double lwl_number_field(lua_State *L, int table, const char *name, double fallback) {
+  lua_getfield(L, table, name);
+  double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : fallback;
+  lua_pop(L, 1);
+  return number;
+}
+
+void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t length) {
+  if (bytes == NULL) return;
+  lua_pushlstring(L, bytes, length);
+  lua_setfield(L, -2, name);
+}
+
+__attribute__((visibility("default"))) int luaopen_webhook_core(lua_State *L);
+
+int luaopen_webhook_core(lua_State *L) {
+  lua_newtable(L);
+  lua_pushstring(L, LW_VERSION);
+  lua_setfield(L, -2, "version");
+  lwl_open_payload(L);
+  lwl_open_signature(L);
+  lwl_open_send(L);
+  lwl_open_dispatcher(L);
+  return 1;
+}

@@ -1,0 +1,247 @@
+#include "delivery/dispatcher.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/binding.h"
+#include "lua/options.h"
+#include "payload/format_raw.h"
+
+#define DISPATCHER "webhook.dispatcher"
+#define BATCH "webhook.batch"
+
+/* Created closed (dispatcher NULL), opened afterwards: an error half-way is always collected. */
+struct handle {
+  struct lw_dispatcher *dispatcher;
+  int64_t close_timeout; /* milliseconds */
+};
+
+static int64_t milliseconds(double seconds) {
+  return (int64_t)llround(seconds * 1000);
+}
+
+/* nil or absent: no limit (-1) */
+static int64_t timeout_argument(lua_State *L, int index) {
+  return lua_isnoneornil(L, index) ? -1 : milliseconds(luaL_checknumber(L, index));
+}
+
+struct lw_dispatcher *lwl_check_dispatcher(lua_State *L) {
+  struct handle *handle = luaL_checkudata(L, 1, DISPATCHER);
+  if (handle->dispatcher == NULL) luaL_error(L, "attempt to use a closed dispatcher");
+  return handle->dispatcher;
+}
+
+/* core.open(path, options) -> handle | nil, message, code */
+static int open_dispatcher(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  struct lw_dispatcher_options options;
+  struct lw_error error;
+  struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = (struct handle){.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10))};
+  luaL_setmetatable(L, DISPATCHER);
+  if (!lwl_read_options(L, 2, &options, &error)) return lwl_failure(L, &error);
+  handle->dispatcher = lw_dispatcher_open(path, &options, &error);
+  return handle->dispatcher ? 1 : lwl_failure(L, &error);
+}
+
+/* Serves close, __gc and __close; a second call does nothing. */
+static int close_dispatcher(lua_State *L) {
+  struct handle *handle = luaL_checkudata(L, 1, DISPATCHER);
+  struct lw_dispatcher *dispatcher = handle->dispatcher;
+  handle->dispatcher = NULL;
+  struct lw_error error;
+  int64_t timeout = lua_isnumber(L, 2) ? milliseconds(lua_tonumber(L, 2)) : handle->close_timeout;
+  if (dispatcher && !lw_dispatcher_close(dispatcher, timeout, &error)) return lwl_failure(L, &error);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int is_open(lua_State *L) {
+  struct handle *handle = luaL_checkudata(L, 1, DISPATCHER);
+  lua_pushboolean(L, handle->dispatcher != NULL);
+  return 1;
+}
+
+/* -- emit ----------------------------------------------------------------------------------------- */
+
+/* All that an emit builds, owned by a userdata. The bodies stand in one buffer that moves as it grows: items
+ * hold offsets until it is complete. */
+struct batch {
+  struct lw_event event;
+  struct lw_buffer bodies;
+  struct lw_emit_item *items;
+  size_t capacity;
+};
+
+static int free_batch(lua_State *L) {
+  struct batch *batch = luaL_checkudata(L, 1, BATCH);
+  lw_event_free(&batch->event);
+  lw_buffer_free(&batch->bodies);
+  free(batch->items);
+  return 0;
+}
+
+static struct batch *get_batch(lua_State *L, size_t count) {
+  struct batch *batch = lua_touserdata(L, lua_upvalueindex(1));
+  lw_buffer_clear(&batch->bodies);
+  if (count <= batch->capacity) return batch;
+  struct lw_emit_item *items = realloc(batch->items, count * sizeof *items);
+  if (items == NULL) luaL_error(L, "out of memory");
+  batch->items = items;
+  batch->capacity = count;
+  return batch;
+}
+
+/* The event at stack index `event`; its app is at `app` (a string). */
+static bool add_event(lua_State *L, struct batch *batch, size_t at, int event, int app, const char *key) {
+  size_t start = batch->bodies.length;
+  if (!lwl_read_event(L, event, &batch->event)) return false;
+  if (!lw_format_raw(&batch->event, &batch->bodies))
+    return lw_fail(&batch->event.error, "invalid_event", "the events of one call are too large (64 MiB)");
+  lua_getfield(L, event, "event");
+  batch->items[at] = (struct lw_emit_item){.app_id = lua_tostring(L, app),
+                                           .event = lua_tostring(L, -1),
+                                           .key = key,
+                                           .body_length = batch->bodies.length - start};
+  lua_pop(L, 1);
+  return true;
+}
+
+static void push_message(lua_State *L, const struct lw_emit_item *item, bool durable) {
+  lua_createtable(L, 0, 5);
+  lwl_push_id(L, &item->id);
+  lua_setfield(L, -2, "id");
+  lua_pushstring(L, item->event);
+  lua_setfield(L, -2, "event");
+  lua_pushstring(L, item->app_id);
+  lua_setfield(L, -2, "app_id");
+  lua_pushboolean(L, durable);
+  lua_setfield(L, -2, "durable");
+  if (!durable) return;
+  lua_pushinteger(L, item->deliveries);
+  lua_setfield(L, -2, "deliveries");
+  lua_pushboolean(L, item->duplicate);
+  lua_setfield(L, -2, "duplicate");
+}
+
+static void place_bodies(struct batch *batch, size_t count) {
+  const char *at = batch->bodies.data;
+  for (size_t i = 0; i < count; i++) {
+    batch->items[i].body = at;
+    at += batch->items[i].body_length;
+  }
+}
+
+/* handle:emit(events, apps, key|nil, durable) -> { message… } | nil, message, code, index */
+static int emit(lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  const char *key = luaL_optstring(L, 4, NULL);
+  bool durable = lua_toboolean(L, 5);
+  size_t count = lua_rawlen(L, 2);
+  struct batch *batch = get_batch(L, count);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, 2, (lua_Integer)i + 1);
+    lua_rawgeti(L, 3, (lua_Integer)i + 1);
+    int top = lua_gettop(L);
+    bool ok = add_event(L, batch, i, top - 1, top, key);
+    lua_settop(L, top - 2);
+    if (ok) continue;
+    lwl_failure(L, &batch->event.error);
+    lua_pushinteger(L, (lua_Integer)i + 1);
+    return 4;
+  }
+  place_bodies(batch, count);
+  struct lw_error error;
+  bool ok = durable ? lw_dispatcher_emit(dispatcher, batch->items, count, &error)
+                    : lw_dispatcher_enqueue(dispatcher, batch->items, count, &error);
+  if (!ok) return lwl_failure(L, &error);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    push_message(L, &batch->items[i], durable);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* -- waiting -------------------------------------------------------------------------------------- */
+
+static int flush(lua_State *L) {
+  struct lw_error error;
+  if (!lw_dispatcher_flush(lwl_check_dispatcher(L), timeout_argument(L, 2), &error))
+    return lwl_failure(L, &error);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* handle:drain(timeout) -> true | nil, code or message, what is left */
+static int drain(lua_State *L) {
+  struct lw_error error;
+  int64_t left = 0;
+  if (lw_dispatcher_drain(lwl_check_dispatcher(L), timeout_argument(L, 2), &left, &error)) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  if (strcmp(error.code, "timeout") != 0) return lwl_failure(L, &error);
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  lua_pushinteger(L, left);
+  return 3;
+}
+
+static int stats(lua_State *L) {
+  struct lw_dispatcher_stats stats;
+  struct lw_error error;
+  if (!lw_dispatcher_stats(lwl_check_dispatcher(L), &stats, &error)) return lwl_failure(L, &error);
+  const struct {
+    const char *name;
+    int64_t value;
+  } fields[] = {{"events", stats.events},       {"attempts", stats.attempts},
+                {"succeeded", stats.succeeded}, {"failed", stats.failed},
+                {"queued", stats.queued},       {"in_flight", stats.in_flight},
+                {"pending", stats.pending},     {"due", stats.due}};
+  lua_createtable(L, 0, 8);
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushinteger(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  return 1;
+}
+
+static const luaL_Reg methods[] = {{"close", close_dispatcher},
+                                   {"is_open", is_open},
+                                   {"flush", flush},
+                                   {"drain", drain},
+                                   {"stats", stats},
+                                   {NULL, NULL}};
+
+static void push_batch(lua_State *L) {
+  struct batch *batch = lua_newuserdatauv(L, sizeof *batch, 0);
+  memset(batch, 0, sizeof *batch);
+  lw_event_init(&batch->event);
+  lw_buffer_init(&batch->bodies, LW_MAILBOX_BYTES);
+  luaL_newmetatable(L, BATCH);
+  lua_pushcfunction(L, free_batch);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+}
+
+void lwl_open_dispatcher(lua_State *L) {
+  luaL_newmetatable(L, DISPATCHER);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  luaL_setfuncs(L, lwl_webhook_methods, 0);
+  luaL_setfuncs(L, lwl_log_methods, 0);
+  push_batch(L);
+  lua_pushcclosure(L, emit, 1);
+  lua_setfield(L, -2, "emit");
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, close_dispatcher);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, open_dispatcher);
+  lua_setfield(L, -2, "open");
+}

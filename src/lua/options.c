@@ -1,0 +1,53 @@
+#include "lua/options.h"
+
+enum { MILLISECONDS = 1000 };
+
+static bool read_networks(lua_State *L, int table, struct lw_address_policy *policy, struct lw_error *error) {
+  lua_getfield(L, table, "allow_networks");
+  bool ok = true;
+  lua_Integer count = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  if (count > LW_ADDRESS_MAX_NETWORKS)
+    ok = lw_fail(error, "invalid", "allow_networks: more than %d networks", LW_ADDRESS_MAX_NETWORKS);
+  for (lua_Integer i = 1; ok && i <= count; i++) {
+    lua_rawgeti(L, -1, i);
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    ok = lw_network_parse(text, &policy->allowed[policy->count++], error);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return ok;
+}
+
+static bool read_retry(lua_State *L, int table, struct lw_retry_schedule *retry, struct lw_error *error) {
+  *retry = lw_retry_default();
+  lua_getfield(L, table, "retry");
+  bool ok = true;
+  if (lua_isboolean(L, -1)) retry->count = 0;
+  if (lua_istable(L, -1)) {
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    if (count > LW_RETRY_MAX_DELAYS)
+      ok = lw_fail(error, "invalid", "retry: more than %d delays", LW_RETRY_MAX_DELAYS);
+    retry->count = ok ? (int)count : 0;
+    for (int i = 0; i < retry->count; i++) {
+      lua_rawgeti(L, -1, i + 1);
+      retry->delays[i] = (int64_t)(lua_tonumber(L, -1) * MILLISECONDS);
+      lua_pop(L, 1);
+    }
+  }
+  lua_pop(L, 1);
+  return ok;
+}
+
+bool lwl_read_options(lua_State *L, int table, struct lw_dispatcher_options *options,
+                      struct lw_error *error) {
+  *options = (struct lw_dispatcher_options){
+      .connections = (int)lwl_number_field(L, table, "connections", 64),
+      .timeout = (int64_t)(lwl_number_field(L, table, "timeout", 15) * MILLISECONDS),
+      .connect_timeout = (int64_t)(lwl_number_field(L, table, "connect_timeout", 5) * MILLISECONDS),
+      .lease = (int64_t)(lwl_number_field(L, table, "lease", 15) * MILLISECONDS),
+      .max_response_body = (size_t)lwl_number_field(L, table, "max_response_body", 20000),
+      .user_agent = lwl_string_field(L, table, "user_agent"),
+      .ca_file = lwl_string_field(L, table, "ca_file"),
+  };
+  return read_networks(L, table, &options->addresses, error) && read_retry(L, table, &options->retry, error);
+}

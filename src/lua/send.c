@@ -1,0 +1,144 @@
+/* webhook.send: one attempt, waited for, through the sender that the dispatchers use too. */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "lua/binding.h"
+#include "lua/options.h"
+#include "transport/sender.h"
+#include "transport/url.h"
+
+#define HOLD "webhook.sender"
+
+/* Keeps the process's sender, and so its connections, between calls of one Lua state. */
+struct hold {
+  struct lw_sender *sender;
+};
+
+struct waiter {
+  pthread_mutex_t mutex; /* guards `done` */
+  pthread_cond_t condition;
+  bool done;
+};
+
+static void finished(struct lw_request *request, void *context) {
+  (void)context;
+  struct waiter *waiter = request->context;
+  pthread_mutex_lock(&waiter->mutex);
+  waiter->done = true;
+  pthread_cond_signal(&waiter->condition);
+  pthread_mutex_unlock(&waiter->mutex);
+}
+
+static void wait_for(struct waiter *waiter) {
+  pthread_mutex_lock(&waiter->mutex);
+  while (!waiter->done) pthread_cond_wait(&waiter->condition, &waiter->mutex);
+  pthread_mutex_unlock(&waiter->mutex);
+}
+
+static int release(lua_State *L) {
+  struct hold *hold = luaL_checkudata(L, 1, HOLD);
+  if (hold->sender) lw_sender_release(hold->sender);
+  hold->sender = NULL;
+  return 0;
+}
+
+/* The list of { name, value } pairs in field "headers". */
+static bool add_headers(lua_State *L, struct lw_request *request, struct lw_error *error) {
+  bool ok = true;
+  lua_getfield(L, 1, "headers");
+  lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+  for (lua_Integer i = 1; ok && i <= count; i++) {
+    lua_rawgeti(L, -1, i);
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    size_t length = 0;
+    const char *value = lua_tolstring(L, -1, &length);
+    ok = (strlen(value) == length && lw_request_add_header(request, lua_tostring(L, -2), value)) ||
+         lw_fail(error, "invalid", "headers: the value of %.60s holds CR, LF or NUL", lua_tostring(L, -2));
+    lua_pop(L, 3);
+  }
+  lua_pop(L, 1);
+  return ok;
+}
+
+static void push_response(lua_State *L, const struct lw_response *response) {
+  lua_newtable(L);
+  lua_pushinteger(L, response->sent_at);
+  lua_setfield(L, -2, "sent_at");
+  lua_pushnumber(L, (double)response->duration / 1e6);
+  lua_setfield(L, -2, "duration");
+  if (response->status != 0) {
+    lua_pushinteger(L, response->status);
+    lua_setfield(L, -2, "response_status_code");
+  }
+  lwl_set_bytes(L, "response_body", response->body, response->body_length);
+  if (response->error_code == NULL) return;
+  lua_pushstring(L, response->error);
+  lua_setfield(L, -2, "error");
+  lua_pushstring(L, response->error_code);
+  lua_setfield(L, -2, "error_code");
+}
+
+static struct lw_lane *open_lane(struct hold *hold, const struct lw_dispatcher_options *options,
+                                 struct lw_error *error) {
+  if (hold->sender == NULL) hold->sender = lw_sender_acquire(error);
+  if (hold->sender == NULL) return NULL;
+  const struct lw_lane_options lane = {.max_in_flight = 1,
+                                       .addresses = {.allow_all = true},
+                                       .user_agent = options->user_agent,
+                                       .ca_file = options->ca_file,
+                                       .max_response_body = options->max_response_body};
+  return lw_lane_open(hold->sender, &lane, finished, NULL, NULL, error);
+}
+
+/* core.send { url, body, headers = { { name, value }… }, timeout, … } -> answer | nil, message, code */
+static int send_once(lua_State *L) {
+  struct hold *hold = lua_touserdata(L, lua_upvalueindex(1));
+  struct lw_dispatcher_options options;
+  struct lw_error error;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *url = lwl_string_field(L, 1, "url");
+  if (!lwl_read_options(L, 1, &options, &error) || !lw_url_check(url, &error)) return lwl_failure(L, &error);
+  struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+  struct lw_request *request = lw_request_new(url);
+  if (request == NULL) return luaL_error(L, "out of memory");
+  request->context = &waiter;
+  lua_getfield(L, 1, "body");
+  request->body = lua_tolstring(L, -1, &request->body_length);
+  request->timeout = options.timeout;
+  request->connect_timeout = options.connect_timeout;
+  struct lw_lane *lane = add_headers(L, request, &error) ? open_lane(hold, &options, &error) : NULL;
+  if (lane == NULL) {
+    lw_request_free(request);
+    return lwl_failure(L, &error);
+  }
+  lw_lane_submit(lane, request);
+  wait_for(&waiter);
+  lw_lane_close(lane, 0);
+  push_response(L, &request->response);
+  lw_request_free(request);
+  return 1;
+}
+
+/* core.new_id() -> a UUIDv7 */
+static int new_id(lua_State *L) {
+  struct lw_id_generator generator = {.clock = lw_system_clock()};
+  struct lw_id id;
+  lw_id_next(&generator, &id);
+  lwl_push_id(L, &id);
+  return 1;
+}
+
+void lwl_open_send(lua_State *L) {
+  struct hold *hold = lua_newuserdatauv(L, sizeof *hold, 0);
+  hold->sender = NULL;
+  luaL_newmetatable(L, HOLD);
+  lua_pushcfunction(L, release);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushcclosure(L, send_once, 1);
+  lua_setfield(L, -2, "send");
+  lua_pushcfunction(L, new_id);
+  lua_setfield(L, -2, "new_id");
+}

@@ -1,0 +1,201 @@
+/* hooks.webhooks: records in and out of the store. Their types were checked by the Lua side. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "delivery/dispatcher.h"
+#include "delivery/webhook_rules.h"
+#include "lua/binding.h"
+
+/* What one call works on; a job reads and writes it on the dispatcher's thread. */
+struct work {
+  struct lw_webhook webhook;
+  struct lw_webhook_list list;
+  struct lw_webhook_filter filter;
+  bool found;
+};
+
+static void push_events(lua_State *L, const char *events) {
+  lua_newtable(L);
+  for (lua_Integer i = 1; *events; i++) {
+    size_t span = strcspn(events, ",");
+    lua_pushlstring(L, events, span);
+    lua_rawseti(L, -2, i);
+    events += span + (events[span] == ',');
+  }
+}
+
+static void set_text(lua_State *L, const char *name, const char *text) {
+  if (text == NULL) return;
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, name);
+}
+
+/* The record without its secret: only whether there is one. */
+static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
+  lua_createtable(L, 0, 10);
+  lwl_push_id(L, &webhook->id);
+  lua_setfield(L, -2, "id");
+  set_text(L, "app_id", webhook->app_id);
+  set_text(L, "name", webhook->name);
+  set_text(L, "url", webhook->url);
+  set_text(L, "format", webhook->format);
+  push_events(L, webhook->events);
+  lua_setfield(L, -2, "events");
+  lua_pushboolean(L, webhook->enabled);
+  lua_setfield(L, -2, "enabled");
+  lua_pushboolean(L, webhook->signing_secret != NULL);
+  lua_setfield(L, -2, "signed");
+  lua_pushinteger(L, webhook->created_at);
+  lua_setfield(L, -2, "created_at");
+  lua_pushinteger(L, webhook->updated_at);
+  lua_setfield(L, -2, "updated_at");
+}
+
+/* Where the table at 2 has the field, the copy of it replaces *text; false clears it. */
+static void take_text(lua_State *L, const char *name, char **text) {
+  lua_getfield(L, 2, name);
+  if (!lua_isnil(L, -1)) {
+    char *copy = lua_type(L, -1) == LUA_TSTRING ? strdup(lua_tostring(L, -1)) : NULL;
+    free(*text);
+    *text = copy;
+  }
+  lua_pop(L, 1);
+}
+
+static void take_fields(lua_State *L, struct lw_webhook *webhook) {
+  take_text(L, "app_id", &webhook->app_id);
+  take_text(L, "name", &webhook->name);
+  take_text(L, "url", &webhook->url);
+  take_text(L, "format", &webhook->format);
+  take_text(L, "events", &webhook->events);
+  take_text(L, "signing_secret", &webhook->signing_secret);
+  lua_getfield(L, 2, "enabled");
+  if (!lua_isnil(L, -1)) webhook->enabled = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (webhook->app_id == NULL) webhook->app_id = strdup("");
+}
+
+static int64_t now(void) {
+  const struct lw_clock *clock = lw_system_clock();
+  return clock->now(clock->context);
+}
+
+static bool insert_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  return lw_store_insert_webhook(store, &work->webhook, error);
+}
+
+static bool get_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  struct lw_id id = work->webhook.id;
+  return lw_store_get_webhook(store, &id, &work->webhook, &work->found, error);
+}
+
+static bool update_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  if (!lw_store_update_webhook(store, &work->webhook, &work->found, error)) return false;
+  return work->webhook.enabled ||
+         lw_store_cancel_webhook(store, &work->webhook.id, "the webhook was disabled", error);
+}
+
+static bool delete_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  return lw_store_delete_webhook(store, &work->webhook.id, &work->found, error) &&
+         lw_store_cancel_webhook(store, &work->webhook.id, "the webhook was deleted", error);
+}
+
+static bool list_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  return lw_store_list_webhooks(store, &work->filter, &work->list, error);
+}
+
+static int not_found(lua_State *L) {
+  struct lw_error error;
+  lw_fail(&error, "not_found", "there is no webhook with that id");
+  return lwl_failure(L, &error);
+}
+
+/* Pushes the record, or the failure, and wipes the work's copy. */
+static int finish(lua_State *L, struct work *work, bool ok, const struct lw_error *error) {
+  int results = 1;
+  if (!ok)
+    results = lwl_failure(L, error);
+  else if (!work->found)
+    results = not_found(L);
+  else
+    push_webhook(L, &work->webhook);
+  lw_webhook_clear(&work->webhook);
+  return results;
+}
+
+static int create(lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  struct work work = {.webhook.enabled = true, .found = true};
+  struct lw_id_generator generator = {.clock = lw_system_clock()};
+  struct lw_error error;
+  lw_id_next(&generator, &work.webhook.id);
+  take_fields(L, &work.webhook);
+  work.webhook.created_at = work.webhook.updated_at = now();
+  bool ok =
+      lw_webhook_check(&work.webhook, &error) && lw_dispatcher_write(dispatcher, insert_job, &work, &error);
+  return finish(L, &work, ok, &error);
+}
+
+static int get(lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  struct work work = {0};
+  struct lw_error error;
+  if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
+  bool ok = lw_dispatcher_read(dispatcher, get_job, &work, &error);
+  return finish(L, &work, ok, &error);
+}
+
+/* handle:webhook_update(changes, id) */
+static int update(lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  struct work work = {0};
+  struct lw_error error;
+  if (!lwl_read_id(L, 3, &work.webhook.id)) return not_found(L);
+  bool ok = lw_dispatcher_read(dispatcher, get_job, &work, &error);
+  if (ok && work.found) {
+    take_fields(L, &work.webhook);
+    work.webhook.updated_at = now();
+    ok =
+        lw_webhook_check(&work.webhook, &error) && lw_dispatcher_write(dispatcher, update_job, &work, &error);
+  }
+  return finish(L, &work, ok, &error);
+}
+
+static int delete (lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  struct work work = {0};
+  struct lw_error error;
+  if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
+  if (!lw_dispatcher_write(dispatcher, delete_job, &work, &error)) return lwl_failure(L, &error);
+  if (!work.found) return not_found(L);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int list(lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  struct work work = {.filter = {.app_id = lwl_string_field(L, 2, "app_id"),
+                                 .query = lwl_string_field(L, 2, "query"),
+                                 .limit = (int64_t)lwl_number_field(L, 2, "limit", 1000),
+                                 .offset = (int64_t)lwl_number_field(L, 2, "offset", 0)}};
+  struct lw_error error;
+  if (!lw_dispatcher_read(dispatcher, list_job, &work, &error)) return lwl_failure(L, &error);
+  lua_createtable(L, (int)work.list.count, 0);
+  for (size_t i = 0; i < work.list.count; i++) {
+    push_webhook(L, &work.list.items[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lw_webhook_list_free(&work.list);
+  return 1;
+}
+
+const luaL_Reg lwl_webhook_methods[] = {{"webhook_create", create}, {"webhook_get", get},
+                                        {"webhook_update", update}, {"webhook_delete", delete},
+                                        {"webhook_list", list},     {NULL, NULL}};
