@@ -46,8 +46,10 @@ static bool fail_full(struct lw_error *error, const char *path) {
   return lw_fail(error, "full", "the disk is full: %s cannot grow; free space, nothing stored is lost", path);
 }
 
-static bool fail_io(struct lw_db *db, struct lw_error *error) {
-  int number = sqlite3_system_errno(db->handle);
+/* SQLite forgets the system's error when a COMMIT fails, so errno is asked first; `run` and `step` clear it.
+ */
+static bool fail_io(struct lw_db *db, int number, struct lw_error *error) {
+  if (number == 0) number = sqlite3_system_errno(db->handle);
   /* A quota or a file size limit is a full disk to whoever has to mend it. */
   if (number == ENOSPC || number == EDQUOT || number == EFBIG) return fail_full(error, db->path);
   return lw_fail(error, "store", "reading or writing the database %s failed: %s (SQLite error %d, %s)",
@@ -57,7 +59,7 @@ static bool fail_io(struct lw_db *db, struct lw_error *error) {
 
 /* SQLite's messages name tables, columns and SQL, never bound values: no secret can leak through them. */
 static bool fail(struct lw_db *db, int code, struct lw_error *error) {
-  int number;
+  int number, system_error = errno;
   switch (code & 0xff) {
     case SQLITE_FULL:
       return fail_full(error, db->path);
@@ -79,7 +81,7 @@ static bool fail(struct lw_db *db, int code, struct lw_error *error) {
     case SQLITE_NOMEM:
       return lw_fail(error, "memory", "out of memory in the database %s", db->path);
     case SQLITE_IOERR:
-      return fail_io(db, error);
+      return fail_io(db, system_error, error);
     default:
       return lw_fail(error, "store", "the database %s failed: %s (SQLite error %d)", db->path,
                      sqlite3_errmsg(db->handle), code);
@@ -185,6 +187,7 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
 /* -- transactions -------------------------------------------------------------------------------- */
 
 static bool run(struct lw_db *db, sqlite3_stmt *statement, struct lw_error *error) {
+  errno = 0;
   int code = sqlite3_step(statement);
   bool done = code == SQLITE_DONE || fail(db, code, error);
   sqlite3_reset(statement);
@@ -255,6 +258,7 @@ static void bind_bytes(struct lw_statement *statement, int parameter, const void
 }
 
 static enum lw_step step(struct lw_statement *statement, struct lw_error *error) {
+  errno = 0;
   int code = statement->bind_code != SQLITE_OK ? statement->bind_code : sqlite3_step(statement->handle);
   if (code == SQLITE_ROW) return LW_STEP_ROW;
   if (code == SQLITE_DONE) {

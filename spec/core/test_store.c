@@ -1,0 +1,579 @@
+/* The store on real files in a folder of its own. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* clang-format off: cmocka.h needs the headers above */
+#include <cmocka.h>
+/* clang-format on */
+
+#include "store/store.h"
+#include "store/store_private.h"
+
+#define NOW 1700000000000
+#define NO_BOUNDS .since = -1, .before = -1
+
+static char folder[64], path[96];
+static struct lw_store *store;
+static struct lw_error error;
+
+#define OK(call)                                                           \
+  do {                                                                     \
+    error.message[0] = '\0';                                               \
+    if (!(call)) fail_msg("%s: %s: %s", #call, error.code, error.message); \
+  } while (0)
+
+static int set_up(void **state) {
+  (void)state;
+  snprintf(folder, sizeof folder, "/tmp/lw-store-XXXXXX");
+  if (mkdtemp(folder) == NULL) return -1;
+  snprintf(path, sizeof path, "%s/store.db", folder);
+  store = lw_store_open(path, &error);
+  return store == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  static const char *const ends[] = {"", "-wal", "-shm"};
+  char name[128];
+  lw_store_close(store);
+  store = NULL;
+  for (int i = 0; i < 3; i++) {
+    snprintf(name, sizeof name, "%s%s", path, ends[i]);
+    unlink(name);
+  }
+  return rmdir(folder);
+}
+
+/* An id of the moment NOW + n. */
+static struct lw_id id_at(int n) {
+  struct lw_id id;
+  lw_id_floor(NOW + n, &id);
+  id.bytes[15] = 1;
+  return id;
+}
+
+static struct lw_id dispatcher_id(uint8_t n) {
+  return (struct lw_id){{0xd1, n}};
+}
+
+static void add_webhook(int n, const char *name, bool enabled) {
+  struct lw_webhook webhook = {.id = id_at(n),
+                               .app_id = (char *)"shop",
+                               .name = (char *)name,
+                               .url = (char *)"https://Example.test/a_b",
+                               .format = (char *)"raw",
+                               .events = (char *)"*",
+                               .signing_secret = (char *)"whsec_hidden",
+                               .enabled = enabled,
+                               .created_at = NOW,
+                               .updated_at = NOW};
+  OK(lw_store_insert_webhook(store, &webhook, &error));
+}
+
+static void add_message(int n, const char *event) {
+  struct lw_id existing;
+  struct lw_message_row message = {
+      .id = id_at(n), .app_id = "shop", .event = event, .body = "a\0b", .body_length = 3};
+  OK(lw_store_insert_message(store, &message, &existing, &error));
+}
+
+static void add_delivery(int n, int webhook, int64_t due_at, const struct lw_id *claimed_by) {
+  add_message(n, n % 2 == 0 ? "even" : "odd");
+  struct lw_delivery_row row = {.id = id_at(n),
+                                .message_id = id_at(n),
+                                .webhook_id = id_at(webhook),
+                                .due_at = due_at,
+                                .claimed_by = claimed_by};
+  OK(lw_store_insert_delivery(store, &row, &error));
+}
+
+static void record(int n, struct lw_id dispatcher, enum lw_status status) {
+  struct lw_outcome outcome = {.delivery_id = id_at(n),
+                               .dispatcher = dispatcher,
+                               .status = status,
+                               .due_at = NOW + 5000,
+                               .sent_at = NOW,
+                               .duration = 12,
+                               .response_status_code = 200,
+                               .response_headers = "H\0",
+                               .response_headers_length = 2,
+                               .response_body = "",
+                               .trigger = "emit",
+                               .reason = status == LW_FAILED ? "exhausted" : NULL};
+  OK(lw_store_record(store, &outcome, &error));
+}
+
+static struct lw_log_row *row_of(int n, struct lw_log_page *page) {
+  struct lw_id id = id_at(n);
+  struct lw_log_filter filter = {.id = &id, NO_BOUNDS};
+  OK(lw_store_log_page(store, &filter, NULL, page, &error));
+  assert_int_equal(page->count, 1);
+  return &page->rows[0];
+}
+
+static void assert_state(int n, enum lw_status status, int attempts) {
+  struct lw_log_page page;
+  struct lw_log_row *row = row_of(n, &page);
+  assert_int_equal(row->status, status);
+  assert_int_equal(row->attempts, attempts);
+  lw_log_page_free(&page);
+}
+
+static int64_t count_of(struct lw_log_filter filter) {
+  int64_t count;
+  OK(lw_store_log_count(store, &filter, &count, &error));
+  return count;
+}
+
+/* -- tests --------------------------------------------------------------------------------------- */
+
+static void test_new_file_is_private_to_the_user(void **state) {
+  (void)state;
+  struct stat status;
+  assert_int_equal(stat(path, &status), 0);
+  assert_int_equal(status.st_mode & 0777, 0600);
+  assert_false(lw_store_is_private(store));
+  struct lw_store *memory = lw_store_open(":memory:", &error);
+  assert_non_null(memory);
+  assert_true(lw_store_is_private(memory));
+  lw_store_close(memory);
+}
+
+static void test_webhooks(void **state) {
+  (void)state;
+  struct lw_webhook webhook;
+  struct lw_webhook_list list;
+  struct lw_id id = id_at(1), none = id_at(9);
+  bool found;
+  add_webhook(1, "100% Orders", true);
+  add_webhook(2, "stock", false);
+  OK(lw_store_get_webhook(store, &id, &webhook, &found, &error));
+  assert_true(found);
+  assert_string_equal(webhook.signing_secret, "whsec_hidden");
+  free(webhook.app_id);
+  webhook.app_id = NULL;
+  OK(lw_store_update_webhook(store, &webhook, &found, &error));
+  assert_true(found);
+  lw_webhook_clear(&webhook);
+  assert_null(webhook.signing_secret);
+  static const struct {
+    struct lw_webhook_filter filter;
+    size_t count;
+  } cases[] = {
+      {{.limit = 10}, 2},
+      {{.limit = 10, .app_id = "shop"}, 1},
+      {{.limit = 10, .query = "0% oRD"}, 1},
+      {{.limit = 10, .query = "EXAMPLE"}, 2},
+      {{.limit = 10, .query = "a_b"}, 2},
+      {{.limit = 10, .query = "s_ock"}, 0},
+      {{.limit = 10, .query = "\\"}, 0},
+      {{.limit = 1}, 1},
+      {{.limit = -1, .offset = 1}, 1},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    OK(lw_store_list_webhooks(store, &cases[i].filter, &list, &error));
+    assert_int_equal(list.count, cases[i].count);
+    lw_webhook_list_free(&list);
+  }
+  OK(lw_store_delete_webhook(store, &none, &found, &error));
+  assert_false(found);
+  OK(lw_store_delete_webhook(store, &id, &found, &error));
+  assert_true(found);
+  OK(lw_store_get_webhook(store, &id, &webhook, &found, &error));
+  assert_false(found);
+}
+
+static void test_second_handle_sees_version(void **state) {
+  (void)state;
+  int64_t before, after;
+  struct lw_store *other = lw_store_open(path, &error);
+  assert_non_null(other);
+  OK(lw_store_webhooks_version(other, &before, &error));
+  add_webhook(1, "a", true);
+  OK(lw_store_webhooks_version(other, &after, &error));
+  assert_true(after > before);
+  lw_store_close(other);
+}
+
+static void test_idempotency(void **state) {
+  (void)state;
+  static const char *const apps[] = {NULL, "shop"};
+  struct lw_id existing, zero = {{0}};
+  for (int i = 0; i < 2; i++) {
+    struct lw_message_row message = {.id = id_at(i), .app_id = apps[i], .event = "e", .key = "k", .body = ""};
+    OK(lw_store_insert_message(store, &message, &existing, &error));
+    assert_true(lw_id_equal(&existing, &zero));
+    message.id = id_at(10 + i);
+    OK(lw_store_insert_message(store, &message, &existing, &error));
+    struct lw_id first = id_at(i);
+    assert_true(lw_id_equal(&existing, &first));
+  }
+}
+
+static void test_claim_release_record(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), two = dispatcher_id(2), third = id_at(3);
+  struct lw_claim_list mine, theirs;
+  struct lw_store *other = lw_store_open(path, &error);
+  assert_non_null(other);
+  for (int n = 1; n <= 4; n++) add_delivery(n, 100, NOW + 10 - n, NULL);
+  add_delivery(5, 100, NOW + 60000, NULL);
+  OK(lw_store_claim(store, &one, NOW + 10, 2, &mine, &error));
+  OK(lw_store_claim(other, &two, NOW + 10, 10, &theirs, &error));
+  assert_int_equal(mine.count, 2);
+  assert_int_equal(theirs.count, 2);
+  struct lw_id oldest = id_at(4);
+  assert_true(lw_id_equal(&mine.items[0].id, &oldest));
+  assert_string_equal(mine.items[0].event, "even");
+  assert_int_equal(mine.items[0].body_length, 3);
+  assert_memory_equal(mine.items[0].body, "a\0b", 4);
+  lw_claim_list_free(&mine);
+  lw_claim_list_free(&theirs);
+  OK(lw_store_release(store, &third, &two, &error)); /* not theirs: nothing happens */
+  OK(lw_store_claim(other, &two, NOW + 10, 10, &theirs, &error));
+  assert_int_equal(theirs.count, 0);
+  OK(lw_store_release(store, &third, &one, &error));
+  OK(lw_store_claim(other, &two, NOW + 10, 10, &theirs, &error));
+  assert_int_equal(theirs.count, 1);
+  lw_claim_list_free(&theirs);
+  record(4, one, LW_PENDING);
+  OK(lw_store_claim(store, &one, NOW + 5000, 10, &mine, &error));
+  assert_int_equal(mine.count, 1);
+  assert_int_equal(mine.items[0].attempts, 1);
+  assert_int_equal(mine.items[0].tries, 1);
+  lw_claim_list_free(&mine);
+  OK(lw_store_release_all(other, &two, &error));
+  struct lw_store_counts counts;
+  OK(lw_store_counts(store, NOW + 10, &counts, &error));
+  assert_int_equal(counts.pending, 5);
+  assert_int_equal(counts.claimed, 1);
+  assert_int_equal(counts.due, 3);
+  assert_int_equal(counts.next_due, NOW + 7);
+  lw_store_close(other);
+}
+
+static void test_lost_claims(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), two = dispatcher_id(2), webhook = id_at(100);
+  struct lw_store_counts counts;
+  struct lw_attempt_list attempts;
+  add_delivery(1, 100, NOW, &one);
+  record(1, two, LW_FAILED); /* late news of a failure: the owner goes on */
+  assert_state(1, LW_PENDING, 1);
+  OK(lw_store_counts(store, NOW, &counts, &error));
+  assert_int_equal(counts.claimed, 1);
+  record(1, two, LW_SUCCEEDED);
+  assert_state(1, LW_SUCCEEDED, 2);
+  record(1, one, LW_PENDING);
+  assert_state(1, LW_SUCCEEDED, 3);
+  struct lw_id first = id_at(1);
+  OK(lw_store_attempts(store, &first, &attempts, &error));
+  assert_int_equal(attempts.count, 3);
+  assert_int_equal(attempts.items[2].number, 3);
+  assert_memory_equal(attempts.items[0].response_headers, "H\0", 3);
+  assert_string_equal(attempts.items[0].response_body, "");
+  assert_null(attempts.items[0].error);
+  assert_string_equal(attempts.items[0].trigger, "emit");
+  lw_attempt_list_free(&attempts);
+  add_delivery(2, 100, NOW, &one);
+  OK(lw_store_cancel_webhook(store, &webhook, "deleted", &error));
+  record(2, one, LW_FAILED);
+  assert_state(2, LW_CANCELED, 1);
+  record(77, one, LW_FAILED); /* gone: nothing to record */
+}
+
+static void test_leases(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), two = dispatcher_id(2);
+  bool lost;
+  int64_t freed;
+  OK(lw_store_heartbeat(store, &one, NOW + 10, false, &lost, &error));
+  OK(lw_store_heartbeat(store, &two, NOW + 99, false, &lost, &error));
+  assert_false(lost);
+  add_delivery(1, 100, NOW, &one);
+  add_delivery(2, 100, NOW, &two);
+  OK(lw_store_heartbeat(store, &one, NOW + 20, true, &lost, &error));
+  assert_false(lost);
+  OK(lw_store_take_over(store, NOW + 20, &freed, &error));
+  assert_int_equal(freed, 0);
+  OK(lw_store_take_over(store, NOW + 21, &freed, &error));
+  assert_int_equal(freed, 1);
+  OK(lw_store_heartbeat(store, &one, NOW + 50, true, &lost, &error));
+  assert_true(lost);
+  OK(lw_store_heartbeat(store, &one, NOW + 50, true, &lost, &error));
+  assert_false(lost);
+  OK(lw_store_forget_dispatcher(store, &two, &error));
+  OK(lw_store_take_over(store, NOW + 21, &freed, &error));
+  assert_int_equal(freed, 1);
+}
+
+static void test_log(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), hook = id_at(101), fifth = id_at(5), after;
+  struct lw_log_filter all = {NO_BOUNDS};
+  struct lw_log_page page;
+  OK(lw_store_begin(store, &error));
+  for (int n = 0; n < 250; n++) add_delivery(n, 100 + n % 5, NOW, &one);
+  record(5, one, LW_FAILED);
+  record(6, one, LW_SUCCEEDED);
+  OK(lw_store_commit(store, &error));
+  int seen = 0;
+  OK(lw_store_log_page(store, &all, NULL, &page, &error));
+  while (page.count > 0) {
+    for (size_t i = 0; i < page.count; i++) {
+      struct lw_id expected = id_at(249 - seen++);
+      assert_true(lw_id_equal(&page.rows[i].id, &expected));
+    }
+    after = page.rows[page.count - 1].id;
+    lw_log_page_free(&page);
+    OK(lw_store_log_page(store, &all, &after, &page, &error));
+  }
+  assert_int_equal(seen, 250);
+  assert_int_equal(count_of(all), 250);
+  assert_int_equal(count_of((struct lw_log_filter){.event = "odd", NO_BOUNDS}), 125);
+  assert_int_equal(count_of((struct lw_log_filter){.webhook_id = &hook, NO_BOUNDS}), 50);
+  assert_int_equal(count_of((struct lw_log_filter){.status = "failed", NO_BOUNDS}), 1);
+  assert_int_equal(count_of((struct lw_log_filter){.status = "pending", NO_BOUNDS}), 248);
+  assert_int_equal(count_of((struct lw_log_filter){.since = NOW + 10, .before = NOW + 20}), 10);
+  assert_int_equal(count_of((struct lw_log_filter){.since = -1, .before = INT64_MAX}), 250);
+  assert_int_equal(count_of((struct lw_log_filter){
+                       .id = &fifth, .webhook_id = &hook, .event = "odd", .status = "failed", NO_BOUNDS}),
+                   0);
+  struct lw_log_row *row = row_of(5, &page);
+  assert_string_equal(row->reason, "exhausted");
+  assert_string_equal(row->app_id, "shop");
+  assert_memory_equal(row->request_body, "a\0b", 4);
+  assert_int_equal(row->last.number, 1);
+  assert_int_equal(row->last.response_status_code, 200);
+  lw_log_page_free(&page);
+  struct lw_log_filter wrong = {.status = "lost", NO_BOUNDS};
+  assert_false(lw_store_log_page(store, &wrong, NULL, &page, &error));
+  assert_string_equal(error.code, "invalid");
+}
+
+static void test_page_ends_by_bytes(void **state) {
+  (void)state;
+  struct lw_log_filter all = {NO_BOUNDS};
+  struct lw_log_page page;
+  char *big = calloc(1, 600000);
+  assert_non_null(big);
+  add_message(1, "e");
+  for (int n = 1; n <= 3; n++) {
+    struct lw_delivery_row row = {.id = id_at(n),
+                                  .message_id = id_at(1),
+                                  .webhook_id = id_at(100),
+                                  .due_at = NOW,
+                                  .body = big,
+                                  .body_length = 600000};
+    OK(lw_store_insert_delivery(store, &row, &error));
+  }
+  OK(lw_store_log_page(store, &all, NULL, &page, &error));
+  assert_int_equal(page.count, 2);
+  assert_int_equal(page.rows[0].request_body_length, 600000);
+  lw_log_page_free(&page);
+  free(big);
+}
+
+static void test_resend_in_steps(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), after;
+  struct lw_log_filter failed = {.status = "failed", NO_BOUNDS};
+  int64_t resent, total = 0;
+  bool more, started = false;
+  add_webhook(100, "on", true);
+  add_webhook(101, "off", false);
+  for (int n = 0; n < 10; n++) {
+    add_delivery(n, n == 9 ? 101 : 100, NOW, &one);
+    record(n, one, n == 8 ? LW_SUCCEEDED : LW_FAILED);
+  }
+  do {
+    OK(lw_store_resend(store, &failed, NOW + 7, 3, started, &after, &resent, &more, &error));
+    total += resent;
+    started = true;
+  } while (more);
+  assert_int_equal(total, 8);
+  assert_state(9, LW_FAILED, 1);
+  assert_state(8, LW_SUCCEEDED, 1);
+  struct lw_claim_list list;
+  OK(lw_store_claim(store, &one, NOW + 7, 100, &list, &error));
+  assert_int_equal(list.count, 8);
+  assert_int_equal(list.items[0].attempts, 1);
+  assert_int_equal(list.items[0].tries, 0);
+  lw_claim_list_free(&list);
+}
+
+static void test_rollback(void **state) {
+  (void)state;
+  struct lw_log_filter all = {NO_BOUNDS};
+  OK(lw_store_begin(store, &error));
+  add_delivery(1, 100, NOW, NULL);
+  lw_store_rollback(store);
+  assert_int_equal(count_of(all), 0);
+}
+
+/* -- what goes wrong ------------------------------------------------------------------------------ */
+
+static void assert_refused(const char *name, const char *code) {
+  error.code[0] = '\0';
+  assert_null(lw_store_open(name, &error));
+  assert_string_equal(error.code, code);
+}
+
+static void write_file(const char *bytes, size_t length, long offset, const char *mode) {
+  FILE *file = fopen(path, mode);
+  assert_non_null(file);
+  fseek(file, offset, SEEK_SET);
+  assert_int_equal(fwrite(bytes, 1, length, file), length);
+  fclose(file);
+}
+
+static void test_bad_paths(void **state) {
+  (void)state;
+  char name[160];
+  assert_refused(folder, "unwritable");
+  assert_non_null(strstr(error.message, folder));
+  snprintf(name, sizeof name, "%s/missing/store.db", folder);
+  assert_refused(name, "unwritable");
+  assert_refused("", "unwritable");
+  if (geteuid() == 0) return; /* root may write anywhere */
+  lw_store_close(store);
+  store = NULL;
+  chmod(path, 0400);
+  assert_refused(path, "unwritable");
+  chmod(path, 0600);
+  chmod(folder, 0500);
+  assert_refused(path, "unwritable");
+  chmod(folder, 0700);
+}
+
+static void test_garbage_is_left_alone(void **state) {
+  (void)state;
+  static const char *const texts[] = {"hello",
+                                      "a file of text that is no database, longer than a header is ....."
+                                      "........................................................"};
+  lw_store_close(store);
+  store = NULL;
+  for (int i = 0; i < 2; i++) {
+    char back[200] = "";
+    write_file(texts[i], strlen(texts[i]), 0, "wb");
+    assert_refused(path, "corrupt");
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(back, 1, sizeof back - 1, file), strlen(texts[i]));
+    fclose(file);
+    assert_string_equal(back, texts[i]);
+  }
+  write_file("", 0, 0, "wb"); /* an empty file is a new database */
+  store = lw_store_open(path, &error);
+  assert_non_null(store);
+}
+
+static void test_damaged_pages(void **state) {
+  (void)state;
+  char junk[4096];
+  memset(junk, 0xa5, sizeof junk);
+  add_webhook(1, "a", true);
+  lw_store_close(store);
+  store = NULL;
+  write_file(junk, sizeof junk - 100, 100, "r+b"); /* the schema, behind a good header */
+  assert_refused(path, "corrupt");
+}
+
+static void test_future_schema(void **state) {
+  (void)state;
+  struct lw_statement *statement =
+      lw_cached(store, "UPDATE meta SET value = 2 WHERE name = 'schema'", &error);
+  assert_non_null(statement);
+  OK(lw_run(store, statement, NULL, &error));
+  assert_refused(path, "store");
+  assert_non_null(strstr(error.message, "schema 2"));
+}
+
+static void test_many_filters_share_a_bounded_cache(void **state) {
+  (void)state;
+  char sql[64];
+  for (int round = 0; round < 2; round++)
+    for (int i = 0; i < 3 * LW_STATEMENT_CACHE; i++) {
+      snprintf(sql, sizeof sql, "SELECT %d", i);
+      struct lw_statement *statement = lw_cached(store, sql, &error);
+      assert_non_null(statement);
+      OK(lw_run(store, statement, NULL, &error));
+    }
+}
+
+/* In a child with a limit on file sizes: returns 0 when the disk is reported full and rows are still there.
+ */
+static int fill_disk(void) {
+  struct rlimit limit = {.rlim_cur = 400000, .rlim_max = 400000};
+  struct lw_log_filter all = {NO_BOUNDS};
+  struct lw_id existing;
+  int64_t count;
+  static char body[50000];
+  signal(SIGXFSZ, SIG_IGN);
+  if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+  struct lw_store *full = lw_store_open(path, &error);
+  if (full == NULL) return 2;
+  bool good = true;
+  for (int n = 10; good && n < 100; n++) {
+    struct lw_message_row row = {.id = id_at(n), .event = "e", .body = body, .body_length = sizeof body};
+    good = lw_store_begin(full, &error) && lw_store_insert_message(full, &row, &existing, &error) &&
+           lw_store_commit(full, &error);
+    if (!good) lw_store_rollback(full);
+  }
+  int result = good ? 3 : strcmp(error.code, "full") != 0 ? 4 : 0;
+  if (result == 0 && (!lw_store_log_count(full, &all, &count, &error) || count != 1)) result = 5;
+  if (result >= 4) fprintf(stderr, "%s: %s\n", error.code, error.message);
+  lw_store_close(full);
+  return result;
+}
+
+static void test_full_disk(void **state) {
+  (void)state;
+  add_delivery(1, 100, NOW, NULL);
+  lw_store_close(store);
+  store = NULL;
+  pid_t child = fork();
+  if (child == 0) _exit(fill_disk());
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  store = lw_store_open(path, &error);
+  assert_non_null(store);
+  assert_state(1, LW_PENDING, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(test_new_file_is_private_to_the_user),
+      TEST(test_webhooks),
+      TEST(test_second_handle_sees_version),
+      TEST(test_idempotency),
+      TEST(test_claim_release_record),
+      TEST(test_lost_claims),
+      TEST(test_leases),
+      TEST(test_log),
+      TEST(test_page_ends_by_bytes),
+      TEST(test_resend_in_steps),
+      TEST(test_rollback),
+      TEST(test_bad_paths),
+      TEST(test_garbage_is_left_alone),
+      TEST(test_damaged_pages),
+      TEST(test_future_schema),
+      TEST(test_many_filters_share_a_bounded_cache),
+      TEST(test_full_disk),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,558 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* clang-format off: cmocka.h needs the headers above before it */
+#include <cmocka.h>
+/* clang-format on */
+
+#include "transport/address.h"
+#include "transport/sender.h"
+#include "transport/url.h"
+
+/* -- URLs ------------------------------------------------------------------------------------------ */
+
+static void accepts_http_urls(void **state) {
+  static const char *const good[] = {"http://example.com",       "https://example.com/a?b=c#d",
+                                     "HTTPS://example.com:8443", "http://user:secret@example.com/",
+                                     "http://127.0.0.1:1/x",     "http://[::1]:80/"};
+  struct lw_error error;
+  (void)state;
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(lw_url_check(good[i], &error));
+}
+
+static void refuses_other_urls(void **state) {
+  static const struct {
+    const char *url, *part;
+  } bad[] = {{"", "the URL is empty"},
+             {"file:///etc/passwd", "scheme 'file' is not allowed: use http or https"},
+             {"ftp://example.com/", "scheme 'ftp' is not allowed"},
+             {"gopher://example.com/", "scheme 'gopher' is not allowed"},
+             {"example.com/x", "must start with http:// or https://"},
+             {"/path", "must start with http:// or https://"},
+             {"http://", "the URL has no host"},
+             {"http:///", "the URL"},
+             {"http://a b/", "space"},
+             {"http://a/\n", "control"},
+             {"http://a/\x7f", "control"},
+             {"http://\xc3\xa9.example/", "ASCII"},
+             {"http://user:secret@host:99999999/?token=secret", "not valid"}};
+  (void)state;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    struct lw_error error;
+    assert_false(lw_url_check(bad[i].url, &error));
+    assert_string_equal(error.code, "invalid");
+    if (strstr(error.message, bad[i].part) == NULL) fail_msg("%s: %s", bad[i].url, error.message);
+    assert_null(strstr(error.message, "secret"));
+  }
+}
+
+static void refuses_long_urls(void **state) {
+  char url[LW_URL_MAX + 2];
+  (void)state;
+  memset(url, 'a', sizeof url);
+  memcpy(url, "http://h/", 9);
+  url[LW_URL_MAX + 1] = '\0';
+  assert_false(lw_url_check(url, NULL));
+  url[LW_URL_MAX] = '\0';
+  assert_true(lw_url_check(url, NULL));
+}
+
+/* -- addresses ------------------------------------------------------------------------------------- */
+
+static void judges_addresses(void **state) {
+  static const char *const refused[] = {
+      "0.0.0.0",       "10.1.2.3",        "100.64.0.1",       "100.127.255.255",
+      "127.0.0.1",     "169.254.169.254", "172.16.0.1",       "172.31.255.255",
+      "192.0.0.1",     "192.0.2.1",       "192.88.99.1",      "192.168.1.1",
+      "198.18.0.1",    "198.19.255.255",  "198.51.100.1",     "203.0.113.9",
+      "224.0.0.1",     "240.0.0.1",       "255.255.255.255",  "::",
+      "::1",           "::127.0.0.1",     "::ffff:127.0.0.1", "64:ff9b::10.0.0.1",
+      "64:ff9b:1::1",  "100::1",          "2001::1",          "2001:db8::1",
+      "2002:7f00:1::", "fc00::1",         "fdff::1",          "fe80::1",
+      "fec0::1",       "ff02::1",         "not an address",   "",
+      "127.1"};
+  static const char *const allowed[] = {
+      "1.1.1.1",        "9.255.255.255",    "11.0.0.0",        "100.128.0.0",     "172.15.0.1",
+      "172.32.0.1",     "192.167.1.1",      "198.17.0.1",      "223.255.255.255", "2606:4700::1111",
+      "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1", "2001:4860::8888"};
+  struct lw_address_policy policy = {0};
+  (void)state;
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    if (lw_address_text_allowed(&policy, refused[i])) fail_msg("allowed: %s", refused[i]);
+  for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+    if (!lw_address_text_allowed(&policy, allowed[i])) fail_msg("refused: %s", allowed[i]);
+  policy.allow_all = true;
+  assert_true(lw_address_text_allowed(&policy, "127.0.0.1"));
+}
+
+static void allow_list_opens_networks(void **state) {
+  struct lw_address_policy policy = {.count = 3};
+  (void)state;
+  assert_true(lw_network_parse("10.0.0.0/8", &policy.allowed[0], NULL));
+  assert_true(lw_network_parse("fd00::/8", &policy.allowed[1], NULL));
+  assert_true(lw_network_parse("192.168.3.4", &policy.allowed[2], NULL));
+  assert_true(lw_address_text_allowed(&policy, "10.9.8.7"));
+  assert_true(lw_address_text_allowed(&policy, "::ffff:10.9.8.7"));
+  assert_true(lw_address_text_allowed(&policy, "64:ff9b::10.9.8.7"));
+  assert_true(lw_address_text_allowed(&policy, "2002:a00:1::"));
+  assert_true(lw_address_text_allowed(&policy, "fd12::1"));
+  assert_true(lw_address_text_allowed(&policy, "192.168.3.4"));
+  assert_false(lw_address_text_allowed(&policy, "192.168.3.5"));
+  assert_false(lw_address_text_allowed(&policy, "fc00::1"));
+  assert_false(lw_address_text_allowed(&policy, "127.0.0.1"));
+  policy.count = 1;
+  assert_true(lw_network_parse("::/0", &policy.allowed[0], NULL));
+  assert_true(lw_address_text_allowed(&policy, "::1"));
+  assert_false(lw_address_text_allowed(&policy, "127.0.0.1"));
+}
+
+static void network_errors(void **state) {
+  static const char *const bad[] = {
+      "",         "10.0.0.0/33", "10.0.0.0/",   "10.0.0.0/x",  "10.0.0.1/8",   "fd00::1/8",   "fd00::/129",
+      "10.0.0/8", "host",        "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8/8", "10.0.0.0 /8", "/8"};
+  (void)state;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    struct lw_network network;
+    struct lw_error error;
+    if (lw_network_parse(bad[i], &network, &error)) fail_msg("parsed: '%s'", bad[i]);
+    assert_string_equal(error.code, "invalid");
+  }
+}
+
+/* -- a small HTTP server --------------------------------------------------------------------------- */
+
+enum { MAX_PEERS = 64, REQUEST_SIZE = 8192, BIG_BODY = 64 * 1024 * 1024, FLOOD_HEADERS = 300 * 1024 };
+
+struct server {
+  int listener, port;
+  pthread_t thread, handlers[MAX_PEERS];
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  int peers, hanging;
+  int fds[MAX_PEERS];
+  char last[REQUEST_SIZE];
+};
+
+struct peer {
+  struct server *server;
+  int fd;
+};
+
+static bool send_all(int fd, const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
+    if (sent <= 0) return false;
+    bytes += sent;
+    length -= (size_t)sent;
+  }
+  return true;
+}
+
+static bool send_text(int fd, const char *text) {
+  return send_all(fd, text, strlen(text));
+}
+
+static bool read_request(int fd, char *text) {
+  size_t length = 0;
+  for (;;) {
+    text[length] = '\0';
+    const char *end = strstr(text, "\r\n\r\n");
+    const char *size = strstr(text, "Content-Length: ");
+    if (end && size && length >= (size_t)(end + 4 - text) + strtoul(size + 16, NULL, 10)) return true;
+    ssize_t got = recv(fd, text + length, REQUEST_SIZE - 1 - length, 0);
+    if (got <= 0) return false;
+    length += (size_t)got;
+  }
+}
+
+static bool send_repeated(int fd, const char *line, size_t total) {
+  for (size_t sent = 0; sent < total; sent += strlen(line))
+    if (!send_text(fd, line)) return false;
+  return true;
+}
+
+static bool send_big(int fd) {
+  static const char block[65536];
+  char head[100];
+  snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BIG_BODY);
+  bool good = send_text(fd, head);
+  for (size_t sent = 0; good && sent < BIG_BODY; sent += sizeof block)
+    good = send_all(fd, block, sizeof block);
+  return good;
+}
+
+static void hang(struct server *server, int fd) {
+  char byte;
+  pthread_mutex_lock(&server->mutex);
+  server->hanging++;
+  pthread_cond_broadcast(&server->changed);
+  pthread_mutex_unlock(&server->mutex);
+  while (recv(fd, &byte, 1, 0) > 0) continue;
+}
+
+static bool answer(struct server *server, int fd, const char *text) {
+  if (strncmp(text, "POST /hang", 10) == 0) return hang(server, fd), false;
+  if (strncmp(text, "POST /big", 9) == 0) return send_big(fd);
+  if (strncmp(text, "POST /flood", 11) == 0)
+    return send_text(fd, "HTTP/1.1 200 OK\r\n") &&
+           send_repeated(fd, "X-Flood: 0123456789\r\n", FLOOD_HEADERS);
+  if (strncmp(text, "POST /reset", 11) == 0) {
+    struct linger linger = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    return false;
+  }
+  return send_text(fd,
+                   "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
+                   "HTTP/1.1 201 Created\r\nX-One: 1\r\nContent-Length: 5\r\n\r\nhello");
+}
+
+static void *serve_peer(void *argument) {
+  struct peer *peer = argument;
+  char text[REQUEST_SIZE];
+  while (read_request(peer->fd, text)) {
+    pthread_mutex_lock(&peer->server->mutex);
+    memcpy(peer->server->last, text, sizeof text);
+    pthread_mutex_unlock(&peer->server->mutex);
+    if (!answer(peer->server, peer->fd, text)) break;
+  }
+  pthread_mutex_lock(&peer->server->mutex);
+  for (int i = 0; i < peer->server->peers; i++)
+    if (peer->server->fds[i] == peer->fd) peer->server->fds[i] = -1;
+  close(peer->fd);
+  pthread_mutex_unlock(&peer->server->mutex);
+  free(peer);
+  return NULL;
+}
+
+static void *serve(void *argument) {
+  struct server *server = argument;
+  int fd;
+  while ((fd = accept(server->listener, NULL, NULL)) >= 0) {
+    struct peer *peer = malloc(sizeof *peer);
+    if (peer == NULL || server->peers == MAX_PEERS) abort();
+    *peer = (struct peer){server, fd};
+    pthread_mutex_lock(&server->mutex);
+    server->fds[server->peers] = fd;
+    pthread_create(&server->handlers[server->peers++], NULL, serve_peer, peer);
+    pthread_mutex_unlock(&server->mutex);
+  }
+  return NULL;
+}
+
+static int listen_anywhere(int *port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  assert_true(fd >= 0);
+  assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+  *port = ntohs(address.sin_port);
+  return fd;
+}
+
+static struct server *start_server(void) {
+  struct server *server = calloc(1, sizeof *server);
+  assert_non_null(server);
+  pthread_mutex_init(&server->mutex, NULL);
+  pthread_cond_init(&server->changed, NULL);
+  server->listener = listen_anywhere(&server->port);
+  assert_int_equal(listen(server->listener, MAX_PEERS), 0);
+  pthread_create(&server->thread, NULL, serve, server);
+  return server;
+}
+
+static void stop_server(struct server *server) {
+  shutdown(server->listener, SHUT_RDWR);
+  pthread_join(server->thread, NULL);
+  close(server->listener);
+  pthread_mutex_lock(&server->mutex);
+  for (int i = 0; i < server->peers; i++)
+    if (server->fds[i] >= 0) shutdown(server->fds[i], SHUT_RDWR);
+  pthread_mutex_unlock(&server->mutex);
+  for (int i = 0; i < server->peers; i++) pthread_join(server->handlers[i], NULL);
+  pthread_mutex_destroy(&server->mutex);
+  pthread_cond_destroy(&server->changed);
+  free(server);
+}
+
+static void wait_hanging(struct server *server, int count) {
+  pthread_mutex_lock(&server->mutex);
+  while (server->hanging < count) pthread_cond_wait(&server->changed, &server->mutex);
+  pthread_mutex_unlock(&server->mutex);
+}
+
+/* -- a user of the sender -------------------------------------------------------------------------- */
+
+struct user {
+  struct lw_sender *sender;
+  struct lw_lane *lane;
+  struct server *server;
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  struct lw_request *back; /* newest first */
+  int count, idles;
+};
+
+static void on_done(struct lw_request *request, void *context) {
+  struct user *user = context;
+  pthread_mutex_lock(&user->mutex);
+  request->next = user->back;
+  user->back = request;
+  user->count++;
+  pthread_mutex_unlock(&user->mutex);
+}
+
+static void on_idle(void *context) {
+  struct user *user = context;
+  pthread_mutex_lock(&user->mutex);
+  user->idles++;
+  pthread_cond_broadcast(&user->changed);
+  pthread_mutex_unlock(&user->mutex);
+}
+
+static void open_user(struct user *user, struct server *server, int max_in_flight, bool allow) {
+  struct lw_lane_options options = {.max_in_flight = max_in_flight, .max_response_body = 1024};
+  *user = (struct user){.server = server};
+  options.addresses.allow_all = allow;
+  pthread_mutex_init(&user->mutex, NULL);
+  pthread_cond_init(&user->changed, NULL);
+  user->sender = lw_sender_acquire(NULL);
+  assert_non_null(user->sender);
+  user->lane = lw_lane_open(user->sender, &options, on_done, on_idle, user, NULL);
+  assert_non_null(user->lane);
+}
+
+static void free_back(struct user *user) {
+  while (user->back) {
+    struct lw_request *request = user->back;
+    user->back = request->next;
+    lw_request_free(request);
+  }
+}
+
+static void close_user(struct user *user) {
+  if (user->lane) lw_lane_close(user->lane, 0);
+  lw_sender_release(user->sender);
+  free_back(user);
+  pthread_mutex_destroy(&user->mutex);
+  pthread_cond_destroy(&user->changed);
+}
+
+static struct lw_request *make(int port, const char *path) {
+  char url[100];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d%s", port, path);
+  struct lw_request *request = lw_request_new(url);
+  assert_non_null(request);
+  request->body = "a\"body";
+  request->body_length = 6;
+  request->timeout = 20000;
+  request->connect_timeout = 5000;
+  return request;
+}
+
+/* Idle comes after done, so having seen it means the batch is complete. */
+static void wait_back(struct user *user, int count) {
+  pthread_mutex_lock(&user->mutex);
+  while (user->count < count || user->idles == 0) pthread_cond_wait(&user->changed, &user->mutex);
+  pthread_mutex_unlock(&user->mutex);
+}
+
+static const struct lw_response *exchange(struct user *user, struct lw_request *request) {
+  int before = user->count;
+  lw_lane_submit(user->lane, request);
+  wait_back(user, before + 1);
+  return &request->response;
+}
+
+static int start_user(void **state) {
+  struct user *user = calloc(1, sizeof *user);
+  if (user == NULL) return -1;
+  open_user(user, start_server(), 2, true);
+  *state = user;
+  return 0;
+}
+
+static int stop_user(void **state) {
+  struct user *user = *state;
+  close_user(user);
+  stop_server(user->server);
+  free(user);
+  return 0;
+}
+
+static void posts_and_reads_the_answer(void **state) {
+  struct user *user = *state;
+  struct lw_request *request = make(user->server->port, "/ok?x=1");
+  assert_true(lw_request_add_header(request, "Content-Type", "application/json"));
+  assert_true(lw_request_add_header(request, "X-Empty", ""));
+  assert_false(lw_request_add_header(request, "X-Bad", "a\r\nb"));
+  const struct lw_response *response = exchange(user, request);
+  assert_null(response->error_code);
+  assert_string_equal(response->error, "");
+  assert_int_equal(response->status, 201);
+  assert_int_equal(response->body_length, 5);
+  assert_memory_equal(response->body, "hello", 5);
+  assert_false(response->body_cut);
+  assert_int_equal(response->headers_length, strlen("X-One: 1\nContent-Length: 5\n"));
+  assert_memory_equal(response->headers, "X-One: 1\nContent-Length: 5\n", response->headers_length);
+  assert_true(response->sent_at > 0 && response->duration > 0);
+  char expected[512];
+  snprintf(
+      expected, sizeof expected,
+      "POST /ok?x=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: lua-webhook/" LW_VERSION
+      "\r\nAccept: */*\r\nContent-Type: application/json\r\nX-Empty:\r\nContent-Length: 6\r\n\r\na\"body",
+      user->server->port);
+  assert_string_equal(user->server->last, expected);
+}
+
+static void reuses_connections(void **state) {
+  struct user *user = *state;
+  for (int i = 0; i < 5; i++) assert_int_equal(exchange(user, make(user->server->port, "/ok"))->status, 201);
+  assert_int_equal(user->server->peers, 1);
+}
+
+static void many_requests_all_come_back(void **state) {
+  struct user *user = *state;
+  struct lw_request *list = NULL;
+  for (int i = 0; i < 500; i++) {
+    struct lw_request *request = make(user->server->port, "/ok");
+    request->next = list;
+    list = request;
+  }
+  lw_lane_submit(user->lane, list);
+  wait_back(user, 500);
+  for (struct lw_request *request = user->back; request; request = request->next)
+    assert_int_equal(request->response.status, 201);
+  assert_true(user->server->peers <= 2);
+}
+
+static void timeout_is_called_timeout(void **state) {
+  struct user *user = *state;
+  struct lw_request *request = make(user->server->port, "/hang?secret");
+  request->timeout = 50;
+  const struct lw_response *response = exchange(user, request);
+  assert_string_equal(response->error_code, "timeout");
+  assert_string_equal(response->error, "timeout: no complete answer from 127.0.0.1 within 50 ms");
+  assert_int_equal(response->status, 0);
+}
+
+static void loopback_is_refused(void **state) {
+  struct user *user = *state;
+  struct user strict;
+  assert_int_equal(exchange(user, make(user->server->port, "/ok"))->status, 201);
+  open_user(&strict, user->server, 2, false);
+  /* The first lane left a connection open: the strict lane must not ride on it. */
+  const struct lw_response *response = exchange(&strict, make(user->server->port, "/ok"));
+  assert_string_equal(response->error_code, "refused_address");
+  assert_non_null(strstr(response->error, "address 127.0.0.1 of 127.0.0.1 is not allowed"));
+  assert_non_null(strstr(response->error, "allow_networks"));
+  struct lw_request *request = make(1, "/ok");
+  assert_string_equal(exchange(&strict, request)->error_code, "refused_address");
+  close_user(&strict);
+}
+
+static void connect_refused(void **state) {
+  int port;
+  int fd = listen_anywhere(&port); /* bound, not listening */
+  const struct lw_response *response = exchange(*state, make(port, "/token-in-path"));
+  assert_string_equal(response->error_code, "connect");
+  assert_null(strstr(response->error, "token-in-path"));
+  close(fd);
+}
+
+static void reset_and_bad_url(void **state) {
+  struct user *user = *state;
+  assert_string_equal(exchange(user, make(user->server->port, "/reset"))->error_code, "reset");
+  struct lw_request *request = lw_request_new("file:///etc/passwd");
+  assert_string_equal(exchange(user, request)->error_code, "network");
+  assert_null(strstr(request->response.error, "passwd"));
+  assert_string_equal(exchange(user, lw_request_new("http://a b/"))->error_code, "network");
+}
+
+static void large_body_is_capped(void **state) {
+  struct user *user = *state;
+  const struct lw_response *response = exchange(user, make(user->server->port, "/big"));
+  assert_null(response->error_code);
+  assert_int_equal(response->status, 200);
+  assert_int_equal(response->body_length, 1024);
+  assert_true(response->body_cut);
+}
+
+static void header_flood_is_given_up(void **state) {
+  struct user *user = *state;
+  const struct lw_response *response = exchange(user, make(user->server->port, "/flood"));
+  assert_string_equal(response->error_code, "too_large");
+  assert_int_equal(response->status, 0);
+}
+
+static void close_cancels_running_and_queued(void **state) {
+  struct user *user = *state;
+  struct lw_request *list = NULL;
+  for (int i = 0; i < 5; i++) {
+    struct lw_request *request = make(user->server->port, "/hang");
+    request->next = list;
+    list = request;
+  }
+  lw_lane_submit(user->lane, list);
+  wait_hanging(user->server, 2);
+  assert_int_equal(lw_lane_running(user->lane), 2);
+  lw_lane_close(user->lane, 30);
+  user->lane = NULL;
+  assert_int_equal(user->count, 5);
+  assert_true(user->idles >= 1);
+  for (struct lw_request *request = user->back; request; request = request->next)
+    assert_string_equal(request->response.error_code, "canceled");
+}
+
+static void lanes_do_not_wait_for_each_other(void **state) {
+  struct user *user = *state;
+  struct user other;
+  lw_lane_submit(user->lane, make(user->server->port, "/hang"));
+  open_user(&other, user->server, 1, true);
+  assert_ptr_equal(other.sender, user->sender);
+  wait_hanging(user->server, 1);
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(exchange(&other, make(user->server->port, "/ok"))->status, 201);
+  assert_int_equal(lw_lane_running(user->lane), 1);
+  assert_int_equal(lw_lane_running(other.lane), 0);
+  close_user(&other);
+  lw_lane_close(user->lane, 0);
+  user->lane = NULL;
+  assert_string_equal(user->back->response.error_code, "canceled");
+}
+
+#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start_user, stop_user)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(accepts_http_urls),
+      cmocka_unit_test(refuses_other_urls),
+      cmocka_unit_test(refuses_long_urls),
+      cmocka_unit_test(judges_addresses),
+      cmocka_unit_test(allow_list_opens_networks),
+      cmocka_unit_test(network_errors),
+      WITH_SERVER(posts_and_reads_the_answer),
+      WITH_SERVER(reuses_connections),
+      WITH_SERVER(many_requests_all_come_back),
+      WITH_SERVER(timeout_is_called_timeout),
+      WITH_SERVER(loopback_is_refused),
+      WITH_SERVER(connect_refused),
+      WITH_SERVER(reset_and_bad_url),
+      WITH_SERVER(large_body_is_capped),
+      WITH_SERVER(header_flood_is_given_up),
+      WITH_SERVER(close_cancels_running_and_queued),
+      WITH_SERVER(lanes_do_not_wait_for_each_other),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
