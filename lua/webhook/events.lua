@@ -10,8 +10,6 @@ local null = cjson.null
 
 -- name -> { "id", "appId", …, id = 1, appId = 2, … }: the documented order, which the core reads too
 local orders = {}
--- name -> { types = { id = "string", … }, derive = function or nil, values = { field = set } }
-local definitions = {}
 
 core.configure { orders = orders, array_mt = cjson.array_mt, empty_array = cjson.empty_array }
 
@@ -23,6 +21,7 @@ local function type_matches(value, wanted)
   return type(value) == wanted
 end
 
+-- A definition: { types = { id = "string", … }, derive = function or nil, values = { field = set } }
 local function check_field(definition, name, value, what, level)
   local wanted = definition.types[name]
   if not wanted then
@@ -62,7 +61,7 @@ local function add(name, fields, derive, values)
     order[i], order[field[1]], types[field[1]] = field[1], i, field[2]
   end
   local definition = { types = types, derive = derive, values = values or {} }
-  orders[name], definitions[name] = order, definition
+  orders[name] = order
   events[name] = builder(name, order, definition)
   return events[name]
 end

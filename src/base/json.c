@@ -106,7 +106,7 @@ static void fewest_digits(char text[NUMBER_SIZE], double value) {
 
 /* Lays out d.ddde±xx as 0.001, 12.5 or 1.5e300. */
 static void layout(struct lw_buffer *out, const char *scientific) {
-  char digits[NUMBER_SIZE];
+  char digits[NUMBER_SIZE] = "";
   int count = 0;
   const char *at = scientific;
   if (*at == '-') lw_buffer_append_char(out, *at++);

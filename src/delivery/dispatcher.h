@@ -22,12 +22,13 @@
 #include "store/store.h"
 #include "transport/address.h"
 
-#define LW_MAILBOX_EVENTS 10000             /* events that wait to be stored */
-#define LW_MAILBOX_BYTES (64 * 1024 * 1024) /* their bodies together; one larger batch may still come alone \
-                                             */
-#define LW_MAX_CLAIMS 2048                  /* deliveries claimed by one dispatcher at a time */
-#define LW_BATCH_EVENTS 1024                /* events taken into one transaction (one emit_all may be more) */
-#define LW_POLL_MS 500                      /* how often other processes' deliveries are looked for */
+#define LW_MAILBOX_EVENTS 10000 /* events that wait to be stored */
+#define LW_MAILBOX_BYTES                                                               \
+  (64 * 1024 * 1024)         /* their bodies together; one larger batch may come alone \
+                              */
+#define LW_MAX_CLAIMS 2048   /* deliveries claimed by one dispatcher at a time */
+#define LW_BATCH_EVENTS 1024 /* events taken into one transaction (one emit_all may be more) */
+#define LW_POLL_MS 500       /* how often other processes' deliveries are looked for */
 
 struct lw_dispatcher_options {
   int connections;          /* 1 to 1024 */

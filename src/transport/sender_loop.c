@@ -347,7 +347,7 @@ static void expire_closing(struct lw_sender *sender) {
 
 void *lw_sender_run(void *argument) {
   struct lw_sender *sender = argument;
-  struct epoll_event events[EVENTS_PER_WAIT];
+  struct epoll_event events[EVENTS_PER_WAIT] = {{0}};
   do {
     drive_curl(sender, events, wait_for_events(sender, events));
     collect_finished(sender);
