@@ -93,13 +93,30 @@ static bool reads_back(const char *text, double value) {
   return strtod(local, NULL) == value;
 }
 
+/* One more in the last digit of d.ddde±xx. */
+static void bump_last_digit(char *text) {
+  char *at = strchr(text, 'e');
+  while (at > text && (*--at == '9' || *at == '.'))
+    if (*at == '9') *at = '0';
+  ++*at;
+}
+
+/* Above a power of two doubles lie twice as far apart as below it, so a text may be further off above: the
+ * nearest of 16 digits can fail where the one above it reads back. */
+static bool reads_back_from_above(char text[NUMBER_SIZE], double value) {
+  int exponent;
+  if (fabs(frexp(value, &exponent)) != 0.5) return false;
+  bump_last_digit(text);
+  return reads_back(text, value);
+}
+
 /* 15 digits always survive text -> double -> text, so a shorter form of a normal double shows as trailing
  * zeros there; subnormal ones have fewer good digits and are searched from one digit up. */
 static void fewest_digits(char text[NUMBER_SIZE], double value) {
   int precision = fabs(value) < 2.3e-308 ? 1 : 15;
   for (; precision < 17; precision++) {
     print_digits(text, precision, value);
-    if (reads_back(text, value)) return;
+    if (reads_back(text, value) || reads_back_from_above(text, value)) return;
   }
   print_digits(text, 17, value);
 }

@@ -58,8 +58,10 @@ static void add_step(const struct lw_event *event, const struct lw_frame *frame,
     wrote = snprintf(path + *used, PATH_SIZE - *used, "[%u]", frame->index + 1);
   } else {
     const struct lw_node *key = node_at(event, frame->key);
-    int shown = key->as.text.length > KEY_SHOWN ? KEY_SHOWN : (int)key->as.text.length;
-    wrote = snprintf(path + *used, PATH_SIZE - *used, ".%.*s", shown, event->text.data + key->as.text.offset);
+    const char *text = event->text.data + key->as.text.offset;
+    size_t length = key->as.text.length > KEY_SHOWN ? KEY_SHOWN : key->as.text.length;
+    int shown = (int)lw_utf8_valid_prefix(text, length);
+    wrote = snprintf(path + *used, PATH_SIZE - *used, ".%.*s", shown, text);
   }
   if (wrote > 0) *used += (size_t)wrote;
   if (*used >= PATH_SIZE) *used = PATH_SIZE - 1;
@@ -136,6 +138,8 @@ bool lw_event_text(struct lw_event *event, const char *text, size_t length) {
 
 bool lw_event_key(struct lw_event *event, const char *text, size_t length) {
   struct lw_node node = {0};
+  if (event->failed) return false;
+  event->frames[event->depth - 1].key = 0; /* a refused key must not be shown as the one before it */
   if (!keep_text(event, text, length, &node)) return false;
   event->frames[event->depth - 1].key = node_count(event);
   return push(event, node);
