@@ -1,0 +1,202 @@
+local process = require("spec.support.process")
+local sample = require("spec.support.sample")
+local shell = require("spec.support.shell")
+local socket = require("socket")
+local start_receiver = require("spec.support.receiver").start
+local temp = require("spec.support.temp")
+local wait = require("spec.support.wait")
+
+local PRELUDE = [[
+local webhook = require("webhook")
+local function open()
+  return assert(webhook.open(arg[1], { allow_networks = { "127.0.0.0/8" }, close_timeout = 1, retry = false }))
+end
+local function event(id)
+  return webhook.events.job_finished({ id = tostring(id or 1), appId = "app" })
+end
+]]
+
+describe("a dispatcher", function()
+  local receiver, folder, hook
+
+  setup(function()
+    receiver = start_receiver()
+  end)
+
+  teardown(function()
+    receiver:stop()
+  end)
+
+  before_each(function()
+    receiver:reset()
+    folder = temp.folder()
+    local hooks <close> = sample.open(folder)
+    hook = sample.hook(hooks, receiver.url .. "/ok", { app_id = "app" })
+  end)
+
+  after_each(function()
+    folder:remove()
+  end)
+
+  local function start(script)
+    shell.write_file(folder:file("child.lua"), PRELUDE .. script)
+    return process.start(folder:file("child.lua"), { args = { folder:file("webhooks.db") } })
+  end
+
+  local function run(script, code)
+    local child <close> = start(script)
+    assert.equal(code or 0, child:wait(20), child:output())
+    return child:stdout(), child:stderr()
+  end
+
+  local function point_to(path)
+    local hooks <close> = sample.open(folder)
+    assert(hooks.webhooks:update(hook.id, { url = receiver.url .. path }))
+    assert(hooks:close(0)) -- it may have begun requests that hang
+  end
+
+  -- The next process delivers what is left.
+  local function deliver_rest(expected)
+    point_to("/ok")
+    local hooks <close> = sample.open(folder)
+    wait.for_condition("the rest", 10, function()
+      return hooks.log:where({ status = "succeeded" }):count() == expected
+    end)
+    assert.equal(expected, #hooks.log)
+    for id in hooks.log:each() do
+      assert.is_true(receiver:count(id) >= 1)
+    end
+  end
+
+  it("may be left to the garbage collector", function()
+    run([[
+      do
+        local hooks = open()
+        assert(hooks:emit(event()))
+      end
+      collectgarbage()
+      collectgarbage()
+      local again = open()
+      assert(again:drain(10))
+      assert(again:close())
+    ]])
+    deliver_rest(1)
+  end)
+
+  it("outlives its last name as long as its log or webhooks are held", function()
+    local output = run([[
+      local log, webhooks = (function()
+        local hooks = open()
+        assert(hooks:emit(event()))
+        assert(hooks:drain(10))
+        return hooks.log, hooks.webhooks
+      end)()
+      collectgarbage()
+      collectgarbage()
+      print(#log, #webhooks:list())
+    ]])
+    assert.equal("1\t1\n", output)
+  end)
+
+  it("may be closed twice", function()
+    run([[
+      local hooks = open()
+      assert(hooks:close() == true)
+      assert(hooks:close() == true)
+      assert(hooks:close(0) == true)
+      assert(tostring(hooks):find("closed"))
+    ]])
+  end)
+
+  it("raises when it is used after close", function()
+    local output = run([[
+      local hooks = open()
+      assert(hooks:emit(event()))
+      assert(hooks:drain(10))
+      local id, delivery = hooks.log:each()()
+      local log, each = hooks.log, hooks.log:each()
+      hooks:close()
+      local uses = {
+        function() return hooks:emit(event()) end,
+        function() return hooks:emit(event(), { durable = false }) end,
+        function() return hooks:emit_all({ event() }) end,
+        function() return hooks:flush(1) end,
+        function() return hooks:drain(1) end,
+        function() return hooks:stats() end,
+        function() return #log end,
+        function() return log[id] end,
+        function() return each() end,
+        function() return log:resend() end,
+        function() return delivery.attempts end,
+        function() return delivery:resend() end,
+        function() return hooks.webhooks:list() end,
+        function() return hooks.webhooks:get(delivery.webhook_id) end,
+        function() return hooks.webhooks:delete(delivery.webhook_id) end,
+      }
+      for index, use in ipairs(uses) do
+        local ok, message = pcall(use)
+        assert(not ok and message:find("attempt to use a closed dispatcher", 1, true), index .. " " .. tostring(message))
+      end
+      print(#uses)
+    ]])
+    assert.equal("15\n", output)
+  end)
+
+  it("is closed at the end of its block", function()
+    run([[
+      local outer
+      do
+        local hooks <close> = open()
+        outer = hooks
+        assert(hooks:emit(event()))
+      end
+      assert(tostring(outer):find("closed"))
+      local failed = pcall(function()
+        local hooks <close> = open()
+        outer = hooks
+        error("on purpose")
+      end)
+      assert(not failed and tostring(outer):find("closed"))
+    ]])
+    deliver_rest(1)
+  end)
+
+  it("ends with the process in time while requests hang, and the next process delivers the rest", function()
+    point_to("/hang")
+    local child <close> = start([[
+      hooks = open()
+      for index = 1, 10 do assert(hooks:emit(event(index))) end
+      while hooks:stats().in_flight < 10 do hooks:drain(0.01) end
+      print("in flight")
+      io.stdout:flush()
+      os.exit(0, true)
+    ]])
+    wait.for_condition("requests in flight", 10, function()
+      return not child:running() or child:stdout():find("in flight", 1, true)
+    end)
+    local before = socket.gettime()
+    assert.equal(0, child:wait(20), child:output())
+    assert.is_true(socket.gettime() - before < 4)
+    deliver_rest(10)
+  end)
+
+  it("keeps everything when the script ends with os.exit and no lua_close", function()
+    run([[
+      local hooks = open()
+      for index = 1, 10 do assert(hooks:emit(event(index))) end
+      os.exit(0)
+    ]])
+    local hooks <close> = sample.open(folder)
+    assert.equal(10, #hooks.log)
+  end)
+
+  it("does not keep a script that fails from ending", function()
+    local _, problem = run([[
+      local hooks = open()
+      assert(hooks:emit(event()))
+      error("on purpose")
+    ]], 1)
+    assert.truthy(problem:find("on purpose", 1, true), problem)
+    deliver_rest(1)
+  end)
+end)
