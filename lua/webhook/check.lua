@@ -35,7 +35,7 @@ end
 local function matches(value, kind)
   for wanted in kind:gmatch("[%w_]+") do
     if type(value) == wanted then return true end
-    if wanted == "integer" and type(value) == "number" and value % 1 == 0 then return true end
+    if wanted == "integer" and type(value) == "number" and value % 1 == 0 and math.abs(value) < 2 ^ 53 then return true end
     if wanted == "positive" and type(value) == "number" and value > 0 and value < 1e9 then return true end
     if wanted == "list" and type(value) == "table" then return true end
     if wanted == "never" and value == false then return true end

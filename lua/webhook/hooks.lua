@@ -48,6 +48,12 @@ function hooks.open(path, options)
   }, hooks)
 end
 
+-- Raises at the line that called the method.
+local function open_handle(self)
+  if not self.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
+  return self.handle
+end
+
 local function check_event(event, what, level)
   if type(event) ~= "table" or type(event.event) ~= "string" then
     error(what .. ": an event { event = name, data = {…} } expected", level + 1)
@@ -82,6 +88,7 @@ end
 function hooks:emit(event, options)
   options = options or {}
   check.options(options, EMIT, "emit", 2)
+  open_handle(self)
   local messages, message, code = emit(self, { event }, options, "emit")
   if not messages then return nil, message, code end
   return messages[1]
@@ -92,6 +99,7 @@ end
 function hooks:emit_all(list, options)
   options = options or {}
   check.options(options, EMIT_ALL, "emit_all", 2)
+  open_handle(self)
   if type(list) ~= "table" then error("emit_all: a list of events expected", 2) end
   if #list == 0 then return {} end
   local messages, message, code, index = emit(self, list, options, "emit_all")
@@ -111,16 +119,21 @@ end
 
 --- Waits until all that was emitted so far is on disk. @param timeout seconds; nil: no limit
 function hooks:flush(timeout)
-  return in_slices(timeout, function(slice) return self.handle:flush(slice) end)
+  local handle = open_handle(self)
+  return in_slices(timeout, function(slice) return handle:flush(slice) end)
 end
 
 --- Waits until nothing is in flight or due. @return true, or nil, "timeout", what is left
 function hooks:drain(timeout)
-  return in_slices(timeout, function(slice) return self.handle:drain(slice) end)
+  local handle = open_handle(self)
+  return in_slices(timeout, function(slice) return handle:drain(slice) end)
 end
 
 --- Counts since open (events, attempts, succeeded, failed), now (queued, in_flight), and in the store (pending, due).
-function hooks:stats() return self.handle:stats() end
+function hooks:stats()
+  local stats, message, code = open_handle(self):stats()
+  return stats, message, code
+end
 
 --- Stores what is queued, lets running requests end within `timeout` (default: close_timeout), leaves the rest to the
 -- next process. A second call does nothing. @return true, or nil, message, code

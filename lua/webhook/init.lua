@@ -29,7 +29,10 @@ end
 --                 max_response_body (20000 bytes), retry (list of seconds, or false), user_agent, ca_file, lease (15 s)
 -- @return the dispatcher, or nil, message, code
 -- @usage local hooks <close> = assert(webhook.open("webhooks.db"))
-function webhook.open(path, options) return hooks.open(path, options) end
+function webhook.open(path, options)
+  local dispatcher, message, code = hooks.open(path, options) -- no tail call: errors point at our caller
+  return dispatcher, message, code
+end
 
 --- The bytes that are sent for an event.
 -- @return body, content type; or nil, message, "invalid_event"

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/exit_gate.h"
+
 enum {
   OUTCOME_BATCH = 128,   /* so many outcomes are worth a commit of their own, */
   OUTCOME_LINGER_MS = 4, /* fewer wait so long for company */
@@ -350,6 +352,18 @@ static void wait_for_work(struct lw_dispatcher *d) {
   }
 }
 
+static bool write_down(struct lw_dispatcher *d) {
+  struct lw_error error = {0};
+  lw_exit_gate_enter();
+  bool ok = transact(d, &error);
+  if (ok)
+    after_commit(d);
+  else
+    after_failure(d, &error);
+  lw_exit_gate_leave();
+  return ok;
+}
+
 /* One turn: sleep, take, write, answer. False at the end of the engine's life. */
 static bool turn(struct lw_dispatcher *d, int *final_tries) {
   pthread_mutex_lock(&d->mutex);
@@ -358,12 +372,7 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   bool stop = d->stop;
   bool closing = d->closing;
   pthread_mutex_unlock(&d->mutex);
-  struct lw_error error = {0};
-  bool ok = transact(d, &error);
-  if (ok)
-    after_commit(d);
-  else
-    after_failure(d, &error);
+  bool ok = write_down(d);
   pthread_mutex_lock(&d->mutex);
   bool empty = d->mailbox == NULL;
   if (closing && !ok) ++*final_tries;

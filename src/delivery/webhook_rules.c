@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/json.h"
 #include "payload/event.h"
 #include "transport/url.h"
 
@@ -38,12 +39,19 @@ static bool check_events(const char *events, struct lw_error *error) {
   return true;
 }
 
+static bool check_text(const char *field, const char *text, struct lw_error *error) {
+  if (text == NULL || lw_utf8_valid_prefix(text, strlen(text)) == strlen(text)) return true;
+  return lw_fail(error, "invalid", "%s: not valid UTF-8", field);
+}
+
 bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error) {
   struct lw_error cause;
   size_t name = strlen(webhook->name);
   if (name == 0) return lw_fail(error, "invalid", "name: is empty");
   if (name > LW_WEBHOOK_MAX_NAME)
     return lw_fail(error, "invalid", "name: longer than %d bytes", LW_WEBHOOK_MAX_NAME);
+  if (!check_text("name", webhook->name, error) || !check_text("app_id", webhook->app_id, error))
+    return false;
   if (!lw_url_check(webhook->url, &cause)) return lw_fail(error, "invalid", "url: %.400s", cause.message);
   if (webhook->signing_secret) {
     size_t secret = strlen(webhook->signing_secret);

@@ -14,6 +14,7 @@
 
 /* nil, message, code */
 int lwl_failure(lua_State *L, const struct lw_error *error);
+void lwl_new_id(struct lw_id *id);
 void lwl_push_id(lua_State *L, const struct lw_id *id);
 /* False when the value is no id. */
 bool lwl_read_id(lua_State *L, int index, struct lw_id *id);

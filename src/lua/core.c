@@ -15,6 +15,13 @@ void lwl_push_id(lua_State *L, const struct lw_id *id) {
   lua_pushlstring(L, text, LW_ID_TEXT_SIZE - 1);
 }
 
+/* One generator a thread: ids made in one millisecond still rise. */
+void lwl_new_id(struct lw_id *id) {
+  static _Thread_local struct lw_id_generator generator;
+  generator.clock = lw_system_clock();
+  lw_id_next(&generator, id);
+}
+
 bool lwl_read_id(lua_State *L, int index, struct lw_id *id) {
   size_t length = 0;
   const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;

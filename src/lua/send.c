@@ -123,9 +123,8 @@ static int send_once(lua_State *L) {
 
 /* core.new_id() -> a UUIDv7 */
 static int new_id(lua_State *L) {
-  struct lw_id_generator generator = {.clock = lw_system_clock()};
   struct lw_id id;
-  lw_id_next(&generator, &id);
+  lwl_new_id(&id);
   lwl_push_id(L, &id);
   return 1;
 }

@@ -132,9 +132,8 @@ static int finish(lua_State *L, struct work *work, bool ok, const struct lw_erro
 static int create(lua_State *L) {
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
   struct work work = {.webhook.enabled = true, .found = true};
-  struct lw_id_generator generator = {.clock = lw_system_clock()};
   struct lw_error error;
-  lw_id_next(&generator, &work.webhook.id);
+  lwl_new_id(&work.webhook.id);
   take_fields(L, &work.webhook);
   work.webhook.created_at = work.webhook.updated_at = now();
   bool ok =

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/exit_gate.h"
 #include "transport/sender_loop.h"
 
 enum { MAX_IN_FLIGHT = 1024 };
@@ -27,6 +28,7 @@ static void unlock_shared(void) {
 
 static void initialize(void) {
   curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  lw_exit_gate_prepare();
   /* A fork while another thread holds the mutex would leave it locked in the child for ever. */
   pthread_atfork(lock_shared, unlock_shared, unlock_shared);
 }

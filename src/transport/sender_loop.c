@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/exit_gate.h"
 
 enum {
   MAX_CONNECTIONS = 1024,   /* kept open for reuse, all lanes together */
@@ -348,14 +349,17 @@ static void expire_closing(struct lw_sender *sender) {
 void *lw_sender_run(void *argument) {
   struct lw_sender *sender = argument;
   struct epoll_event events[EVENTS_PER_WAIT] = {{0}};
-  do {
-    drive_curl(sender, events, wait_for_events(sender, events));
+  bool go_on = true;
+  while (go_on) {
+    int count = wait_for_events(sender, events);
+    lw_exit_gate_enter();
+    drive_curl(sender, events, count);
     collect_finished(sender);
-    bool go_on = take_inbox(sender);
+    go_on = take_inbox(sender);
     expire_closing(sender);
     serve_touched(sender);
     finish_closing(sender);
-    if (!go_on) break;
-  } while (true);
+    lw_exit_gate_leave();
+  }
   return NULL;
 }

@@ -38,6 +38,12 @@ static bool check_host(CURLU *parsed, struct lw_error *error) {
   return good || parse_failed(CURLUE_NO_HOST, error);
 }
 
+/* curl reads "http:///path" as if "path" were the host. */
+static bool slash_for_host(const char *url) {
+  const char *authority = strstr(url, "://");
+  return authority != NULL && authority[3] == '/';
+}
+
 bool lw_url_check(const char *url, struct lw_error *error) {
   if (url == NULL || url[0] == '\0') return lw_fail(error, "invalid", "the URL is empty");
   if (strnlen(url, LW_URL_MAX + 1) > LW_URL_MAX)
@@ -45,6 +51,7 @@ bool lw_url_check(const char *url, struct lw_error *error) {
   if (!plain_characters(url))
     return lw_fail(error, "invalid",
                    "the URL has a space, a control character or a byte outside ASCII: percent-encode it");
+  if (slash_for_host(url)) return parse_failed(CURLUE_NO_HOST, error);
   CURLU *parsed = curl_url();
   if (parsed == NULL) return parse_failed(CURLUE_OUT_OF_MEMORY, error);
   CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
