@@ -29,19 +29,19 @@ static bool check_scheme(CURLU *parsed, struct lw_error *error) {
   return good;
 }
 
-static bool check_host(CURLU *parsed, struct lw_error *error) {
-  char *host = NULL;
-  CURLUcode code = curl_url_get(parsed, CURLUPART_HOST, &host, 0);
-  if (code != CURLUE_OK && code != CURLUE_NO_HOST) return parse_failed(code, error);
-  bool good = host != NULL && host[0] != '\0';
-  curl_free(host);
-  return good || parse_failed(CURLUE_NO_HOST, error);
-}
-
 /* curl reads "http:///path" as if "path" were the host. */
 static bool slash_for_host(const char *url) {
   const char *authority = strstr(url, "://");
   return authority != NULL && authority[3] == '/';
+}
+
+static bool check_host(CURLU *parsed, const char *url, struct lw_error *error) {
+  char *host = NULL;
+  CURLUcode code = curl_url_get(parsed, CURLUPART_HOST, &host, 0);
+  if (code != CURLUE_OK && code != CURLUE_NO_HOST) return parse_failed(code, error);
+  bool good = !slash_for_host(url) && host != NULL && host[0] != '\0';
+  curl_free(host);
+  return good || parse_failed(CURLUE_NO_HOST, error);
 }
 
 bool lw_url_check(const char *url, struct lw_error *error) {
@@ -51,11 +51,10 @@ bool lw_url_check(const char *url, struct lw_error *error) {
   if (!plain_characters(url))
     return lw_fail(error, "invalid",
                    "the URL has a space, a control character or a byte outside ASCII: percent-encode it");
-  if (slash_for_host(url)) return parse_failed(CURLUE_NO_HOST, error);
   CURLU *parsed = curl_url();
   if (parsed == NULL) return parse_failed(CURLUE_OUT_OF_MEMORY, error);
   CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
-  bool good = code == CURLUE_OK ? check_scheme(parsed, error) && check_host(parsed, error)
+  bool good = code == CURLUE_OK ? check_scheme(parsed, error) && check_host(parsed, url, error)
                                 : parse_failed(code, error);
   curl_url_cleanup(parsed);
   return good;
