@@ -8,8 +8,8 @@
 #include "base/exit_gate.h"
 
 enum {
-  OUTCOME_BATCH = 128,   /* so many outcomes are worth a commit of their own, */
-  OUTCOME_LINGER_MS = 4, /* fewer wait so long for company */
+  OUTCOME_BATCH = 512,   /* so many outcomes are worth a commit of their own, */
+  OUTCOME_LINGER_MS = 8, /* fewer wait so long for company */
   FIRST_PAUSE_MS = 50,   /* after a transaction that failed, doubling */
   LONGEST_PAUSE_MS = 2000,
   CLAIM_STEP = 256 /* deliveries claimed in one transaction */
