@@ -1,7 +1,8 @@
 -- Resends all failures of today. Usage: lua5.4 examples/resend_failures.lua webhooks.db
 local webhook = require "webhook"
 
-local hooks <close> = assert(webhook.open(assert(arg[1], "usage: resend_failures.lua DATABASE")))
+local path = assert(arg[1], "usage: resend_failures.lua DATABASE")
+local hooks <close> = assert(webhook.open(path))
 local today = os.date("*t")
 local midnight = os.time { year = today.year, month = today.month, day = today.day, hour = 0 } * 1000
 local failed = hooks.log:where { status = "failed", since = midnight }
