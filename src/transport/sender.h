@@ -89,9 +89,8 @@ struct lw_lane *lw_lane_open(struct lw_sender *sender, const struct lw_lane_opti
 void lw_lane_submit(struct lw_lane *lane, struct lw_request *list);
 
 /* Requests not yet started come back at once as "canceled"; running ones may go on until `deadline_ms`
- * (milliseconds from now; 0: they
- * are ended at once) and then come back as "canceled". Returns when every request is back;
- * the lane is freed. Call from any thread but the sender's. */
+ * (milliseconds from now; 0: they are ended at once) and then come back as "canceled". Returns when every
+ * request is back; the lane is freed. Call from any thread but the sender's. */
 void lw_lane_close(struct lw_lane *lane, int64_t deadline_ms);
 
 /* Requests of the lane that were started and are not done (any thread). */
