@@ -250,7 +250,7 @@ static bool count_left(struct lw_store *store, void *context, struct lw_error *e
 
 static bool locally_idle(struct lw_dispatcher *d) {
   pthread_mutex_lock(&d->mutex);
-  bool idle = queue_empty(d) && d->in_flight == 0 && d->outcomes == NULL;
+  bool idle = queue_empty(d) && !d->writing && d->in_flight == 0 && d->outcomes == NULL;
   pthread_mutex_unlock(&d->mutex);
   return idle;
 }

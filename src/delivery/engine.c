@@ -369,11 +369,13 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   pthread_mutex_lock(&d->mutex);
   wait_for_work(d);
   take(d);
+  d->writing = true;
   bool stop = d->stop;
   bool closing = d->closing;
   pthread_mutex_unlock(&d->mutex);
   bool ok = write_down(d);
   pthread_mutex_lock(&d->mutex);
+  d->writing = false;
   bool empty = d->mailbox == NULL;
   if (closing && !ok) ++*final_tries;
   bool given_up = *final_tries >= LW_FINAL_TRIES;

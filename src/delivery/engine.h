@@ -44,6 +44,7 @@ struct lw_dispatcher {
   bool closing; /* no new commands */
   bool quiet;   /* closing, and nothing is claimed or submitted any more */
   bool stop;    /* write the last outcomes and end */
+  bool writing; /* what was taken from the mailbox is not committed yet */
   int64_t in_flight;
   struct lw_dispatcher_stats totals;
   struct lw_id_generator message_ids;
