@@ -130,7 +130,8 @@ static void an_event_becomes_raw_bytes(void **state) {
   lw_event_null(&event);
   lw_event_close(&event);
   lw_event_close(&event);
-  assert_true(lw_format_raw(&event, &out));
+  struct lw_event_view view = lw_event_view(&event);
+  assert_true(lw_format_raw(&view, &out));
   lw_buffer_append_char(&out, '\0');
   assert_string_equal(
       out.data,

@@ -27,6 +27,7 @@ bool lw_event_name_valid(const char *name, size_t length) {
 bool lw_event_start(struct lw_event *event, const char *name, size_t length) {
   lw_buffer_clear(&event->nodes);
   lw_buffer_clear(&event->text);
+  event->part = "data";
   event->depth = 0;
   event->failed = false;
   if (!lw_event_name_valid(name, length)) {
@@ -47,8 +48,9 @@ static uint32_t node_count(const struct lw_event *event) {
   return (uint32_t)(event->nodes.length / sizeof(struct lw_node));
 }
 
-const struct lw_node *lw_event_root(const struct lw_event *event) {
-  return node_at(event, 0);
+bool lw_event_present(struct lw_event *event) {
+  event->part = "presentation";
+  return lw_event_open(event, LW_OBJECT);
 }
 
 static void add_step(const struct lw_event *event, const struct lw_frame *frame, char *path, size_t *used) {
@@ -70,8 +72,8 @@ static void add_step(const struct lw_event *event, const struct lw_frame *frame,
 bool lw_event_refuse(struct lw_event *event, const char *what) {
   if (event->failed) return false;
   event->failed = true;
-  char path[PATH_SIZE] = "data";
-  size_t used = 4;
+  char path[PATH_SIZE];
+  size_t used = (size_t)snprintf(path, sizeof path, "%s", event->part);
   for (int i = 0; i < event->depth; i++) {
     const struct lw_frame *frame = &event->frames[i];
     bool has_key = frame->key != 0 || node_at(event, frame->node)->kind == LW_ARRAY;
@@ -149,7 +151,8 @@ bool lw_event_open(struct lw_event *event, enum lw_kind kind) {
   if (event->failed) return false;
   if (event->depth == LW_EVENT_MAX_DEPTH) {
     event->failed = true;
-    return lw_fail(&event->error, "invalid_event", "data: nested deeper than %d levels", LW_EVENT_MAX_DEPTH);
+    return lw_fail(&event->error, "invalid_event", "%s: nested deeper than %d levels", event->part,
+                   LW_EVENT_MAX_DEPTH);
   }
   uint32_t index = node_count(event);
   if (!push(event, (struct lw_node){.kind = kind})) return false;
@@ -162,4 +165,85 @@ void lw_event_close(struct lw_event *event) {
   struct lw_frame *frame = &event->frames[--event->depth];
   node_at(event, frame->node)->size = node_count(event) - frame->node;
   if (event->depth > 0) event->frames[event->depth - 1].index++;
+}
+
+/* -- reading ------------------------------------------------------------------------------------------ */
+
+static struct lw_event_view view_of(const char *name, const struct lw_node *nodes, size_t count,
+                                    const char *text) {
+  size_t data = nodes->size;
+  return (struct lw_event_view){name, nodes, data < count ? nodes + data : NULL, text};
+}
+
+struct lw_event_view lw_event_view(const struct lw_event *event) {
+  return view_of(event->name, node_at(event, 0), node_count(event), event->text.data);
+}
+
+/* The nodes follow, then the text, then what makes the length a multiple of 8. */
+struct packed {
+  uint32_t count; /* nodes */
+  char name[LW_EVENT_MAX_NAME + 1];
+};
+
+bool lw_event_pack(const struct lw_event *event, struct lw_buffer *out) {
+  static const char zeros[8];
+  struct packed head = {.count = node_count(event)};
+  _Static_assert(sizeof head % 4 == 0 && sizeof(struct lw_node) % 8 == 0, "nodes are aligned");
+  memcpy(head.name, event->name, sizeof head.name);
+  lw_buffer_append(out, &head, sizeof head);
+  lw_buffer_append(out, zeros, -out->length % 8);
+  lw_buffer_append(out, event->nodes.data, event->nodes.length);
+  lw_buffer_append(out, event->text.data, event->text.length);
+  return lw_buffer_append(out, zeros, -out->length % 8);
+}
+
+struct lw_event_view lw_event_unpack(const char *packed) {
+  const struct packed *head = (const void *)packed;
+  const struct lw_node *nodes = (const void *)(packed + (sizeof *head + 7) / 8 * 8);
+  return view_of(head->name, nodes, head->count, (const char *)(nodes + head->count));
+}
+
+static const struct lw_node *field_of(const struct lw_event_view *event, const struct lw_node *object,
+                                      const char *key, size_t length) {
+  const struct lw_node *end = object + object->size;
+  for (const struct lw_node *at = object + 1; at < end; at += 1 + at[1].size)
+    if (at->as.text.length == length && memcmp(event->text + at->as.text.offset, key, length) == 0)
+      return at + 1;
+  return NULL;
+}
+
+const struct lw_node *lw_event_field(const struct lw_event_view *event, const struct lw_node *object,
+                                     const char *key) {
+  if (object == NULL || object->kind != LW_OBJECT) return NULL;
+  return field_of(event, object, key, strlen(key));
+}
+
+/* `place` counts from 1, as Lua does. */
+static const struct lw_node *element_of(const struct lw_node *array, const char *place, size_t length) {
+  size_t wanted = 0;
+  for (size_t i = 0; i < length; i++) {
+    if (place[i] < '0' || place[i] > '9' || wanted > LW_EVENT_MAX_BYTES) return NULL;
+    wanted = wanted * 10 + (size_t)(place[i] - '0');
+  }
+  const struct lw_node *end = array + array->size;
+  for (const struct lw_node *at = array + 1; at < end; at += at->size)
+    if (--wanted == 0) return at;
+  return NULL;
+}
+
+const struct lw_node *lw_event_find(const struct lw_event_view *event, const char *path, size_t length) {
+  const struct lw_node *node = event->data;
+  const char *end = path + length;
+  while (node) {
+    const char *dot = memchr(path, '.', (size_t)(end - path));
+    size_t step = (size_t)((dot ? dot : end) - path);
+    if (step == 0) return NULL;
+    if (node->kind == LW_OBJECT)
+      node = field_of(event, node, path, step);
+    else
+      node = node->kind == LW_ARRAY ? element_of(node, path, step) : NULL;
+    if (dot == NULL) break;
+    path = dot + 1;
+  }
+  return node;
 }

@@ -41,10 +41,19 @@ struct lw_event {
   char name[LW_EVENT_MAX_NAME + 1];
   struct lw_buffer nodes; /* struct lw_node[] */
   struct lw_buffer text;
+  const char *part; /* what is being built, the head of error paths: "data" or "presentation" */
   int depth;
   struct lw_frame frames[LW_EVENT_MAX_DEPTH];
   struct lw_error error; /* the first refusal; code "invalid_event" */
   bool failed;
+};
+
+/* What a reader of a finished event needs; borrowed. */
+struct lw_event_view {
+  const char *name;
+  const struct lw_node *data;
+  const struct lw_node *presentation; /* NULL, or what lw_event_present began */
+  const char *text;
 };
 
 void lw_event_init(struct lw_event *event);
@@ -64,8 +73,23 @@ void lw_event_close(struct lw_event *event);
  */
 bool lw_event_refuse(struct lw_event *event, const char *what);
 
+/* After the data: begins the object that says how the event reads, to be filled and closed like any other.
+ * Its keys are "title", "text", "severity" and "link" (texts) and "fields" (an array of arrays of a label and
+ * a value, both texts); what is absent is made up by message.c. It is no part of the raw body. */
+bool lw_event_present(struct lw_event *event);
+
 bool lw_event_name_valid(const char *name, size_t length);
 
-const struct lw_node *lw_event_root(const struct lw_event *event);
+struct lw_event_view lw_event_view(const struct lw_event *event);
+/* A finished event as one block of bytes, so that it can wait in a mailbox. Appended to `out`, whose length
+ * must be a multiple of 8 and is again afterwards; false when `out` is full. */
+bool lw_event_pack(const struct lw_event *event, struct lw_buffer *out);
+struct lw_event_view lw_event_unpack(const char *packed); /* borrows; `packed` is aligned to 8 */
+
+/* The value of the data at a path of keys and array places ("customer.name", "items.1.price"), or NULL. */
+const struct lw_node *lw_event_find(const struct lw_event_view *event, const char *path, size_t length);
+/* The value of a key of an object node, or NULL (also when `object` is NULL or no object). */
+const struct lw_node *lw_event_field(const struct lw_event_view *event, const struct lw_node *object,
+                                     const char *key);
 
 #endif

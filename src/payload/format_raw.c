@@ -2,14 +2,15 @@
 
 #include "base/json.h"
 
-static const struct lw_node *write_node(const struct lw_event *event, const struct lw_node *node,
+static const struct lw_node *write_node(const struct lw_event_view *event, const struct lw_node *node,
                                         struct lw_buffer *out);
 
-static void write_text(const struct lw_event *event, const struct lw_node *node, struct lw_buffer *out) {
-  lw_json_string(out, event->text.data + node->as.text.offset, node->as.text.length);
+static void write_text(const struct lw_event_view *event, const struct lw_node *node, struct lw_buffer *out) {
+  lw_json_string(out, event->text + node->as.text.offset, node->as.text.length);
 }
 
-static void write_container(const struct lw_event *event, const struct lw_node *node, struct lw_buffer *out) {
+static void write_container(const struct lw_event_view *event, const struct lw_node *node,
+                            struct lw_buffer *out) {
   bool object = node->kind == LW_OBJECT;
   const struct lw_node *end = node + node->size;
   lw_buffer_append_char(out, object ? '{' : '[');
@@ -25,7 +26,7 @@ static void write_container(const struct lw_event *event, const struct lw_node *
 }
 
 /* Returns the node after the subtree. The depth is bounded by LW_EVENT_MAX_DEPTH. */
-static const struct lw_node *write_node(const struct lw_event *event, const struct lw_node *node,
+static const struct lw_node *write_node(const struct lw_event_view *event, const struct lw_node *node,
                                         struct lw_buffer *out) {
   switch (node->kind) {
     case LW_NULL:
@@ -54,11 +55,11 @@ static const struct lw_node *write_node(const struct lw_event *event, const stru
   return node + node->size;
 }
 
-bool lw_format_raw(const struct lw_event *event, struct lw_buffer *out) {
+bool lw_format_raw(const struct lw_event_view *event, struct lw_buffer *out) {
   lw_buffer_append_text(out, "{\"event\":\"");
   lw_buffer_append_text(out, event->name);
   lw_buffer_append_text(out, "\",\"data\":");
-  write_node(event, lw_event_root(event), out);
+  write_node(event, event->data, out);
   lw_buffer_append_char(out, '}');
   return !out->failed;
 }

@@ -8,6 +8,6 @@
 
 #define LW_CONTENT_TYPE_JSON "application/json"
 
-bool lw_format_raw(const struct lw_event *event, struct lw_buffer *out);
+bool lw_format_raw(const struct lw_event_view *event, struct lw_buffer *out);
 
 #endif
