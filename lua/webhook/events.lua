@@ -4,12 +4,17 @@
 local cjson = require "cjson"
 local core = require "webhook.core"
 local check = require "webhook.check"
+local presentation = require "webhook.presentation"
 
 local events = {}
 local null = cjson.null
 
 -- name -> { "id", "appId", …, id = 1, appId = 2, … }: the documented order, which the core reads too
 local orders = {}
+-- name -> { id = "string", … }
+local types_of = {}
+-- name -> how it reads, where the application said so
+local presentations = {}
 
 core.configure { orders = orders, array_mt = cjson.array_mt, empty_array = cjson.empty_array }
 
@@ -61,33 +66,72 @@ local function add(name, fields, derive, values)
     order[i], order[field[1]], types[field[1]] = field[1], i, field[2]
   end
   local definition = { types = types, derive = derive, values = values or {} }
-  orders[name] = order
+  orders[name], types_of[name] = order, types
   events[name] = builder(name, order, definition)
   return events[name]
 end
 
+local DEFINE = { fields = "list" }
+for name, kind in pairs(presentation.OPTIONS) do DEFINE[name] = kind end
+
+local function check_fields(fields)
+  local seen = {}
+  for i, field in ipairs(fields) do
+    if type(field) ~= "table" or type(field[1]) ~= "string" or not TYPES[field[2]] then
+      error(("events.define: field %d must be { name, type }, type one of string, number, integer, boolean, table, any")
+        :format(i), 3)
+    end
+    if seen[field[1]] then error(("events.define: field '%s' stands twice"):format(field[1]), 3) end
+    seen[field[1]] = field[2]
+  end
+  return seen
+end
+
 --- Defines an event of the application's own, and returns its builder.
+-- In chats it reads well without more: the title is made from the name, and every scalar field is shown. The parts title,
+-- text, severity and link are strings with {field} placeholders ({customer.name} goes into tables, {{ is a brace), or
+-- functions of the data that return a string (nil: left out). An error in such a function fails the emit.
 -- @param name     1 to 64 letters, digits, '_', '.', ':' or '-'
 -- @param options  fields: a list of { name, type } in the order of the payload; type: string, number, integer, boolean,
---                 table or any. title: what people read (used by the chat formats).
--- @usage webhook.events.define("invoice_paid", { fields = { { "invoiceId", "string" }, { "amount", "number" } } })
+--                 table or any. title, text; severity: success, failure, warning, neutral or progress; link: http(s),
+--                 placeholders in it are percent-encoded; show: the fields that a message shows, each a name or
+--                 { label, template or function }.
+-- @usage webhook.events.define("invoice_paid", {
+--   fields = { { "invoiceId", "string" }, { "amount", "number" } },
+--   title = "Invoice {invoiceId} paid", severity = "success", show = { "amount" } })
 function events.define(name, options)
   if type(name) ~= "string" or #name > 64 or not name:match("^[%w_.:-]+$") then
     error("events.define: a name is 1 to 64 letters, digits, '_', '.', ':' or '-'", 2)
   end
   if events[name] then error(("events.define: '%s' is defined already"):format(name), 2) end
-  check.options(options or {}, { fields = "list", title = "string" }, "events.define", 2)
-  local fields = options and options.fields or {}
-  local seen = {}
-  for i, field in ipairs(fields) do
-    if type(field) ~= "table" or type(field[1]) ~= "string" or not TYPES[field[2]] then
-      error(("events.define: field %d must be { name, type }, type one of string, number, integer, boolean, table, any")
-        :format(i), 2)
-    end
-    if seen[field[1]] then error(("events.define: field '%s' stands twice"):format(field[1]), 2) end
-    seen[field[1]] = true
-  end
+  options = options or {}
+  check.options(options, DEFINE, "events.define", 2)
+  local fields = options.fields or {}
+  local parts = presentation.new(options, check_fields(fields), "events.define", 2)
+  presentations[name] = parts
   return add(name, fields)
+end
+
+--- Says how an event reads in chats, also one of the four; parts that are not named are made up as before.
+-- @param name   the event
+-- @param parts  title, text, severity, link, show, as in define
+-- @usage webhook.events.present("job_finished", { link = "https://ci.example.com/jobs/{id}" })
+function events.present(name, parts)
+  if type(name) ~= "string" or not orders[name] then
+    error(("events.present: unknown event '%s'%s"):format(tostring(name), check.suggestion(tostring(name), orders)), 2)
+  end
+  check.options(parts, presentation.OPTIONS, "events.present", 2)
+  presentations[name] = presentation.new(parts, types_of[name], "events.present", 2)
+end
+
+--- How this event reads, for the core: a table, or false where the application said nothing.
+-- @return nil, message, "invalid_event" when a function of the application failed
+function events.presentation(event)
+  local parts = presentations[event.event]
+  if not parts then return false end
+  local resolved, problem = presentation.resolve(parts, event)
+  if not resolved then return nil, problem, "invalid_event" end
+  return resolved
 end
 
 --- True when the name is one of the four or was defined.

@@ -72,13 +72,15 @@ local function app_of(event, options)
 end
 
 local function emit(self, list, options, what)
-  local apps = {}
+  local apps, presentations = {}, {}
   for i, event in ipairs(list) do
     local ok, message, code = check_event(event, what, 3)
     if not ok then return nil, message, code, i end
     apps[i] = app_of(event, options)
+    presentations[i], message, code = events.presentation(event)
+    if presentations[i] == nil then return nil, message, code, i end
   end
-  return self.handle:emit(list, apps, options.id, options.durable ~= false)
+  return self.handle:emit(list, apps, options.id, options.durable ~= false, presentations)
 end
 
 --- Says what happened. Returns once it is on disk, or with durable = false once it is queued.

@@ -13,8 +13,7 @@ local webhook = {
   events = events,
 }
 
-local FORMATS = { raw = core.format_raw }
-local CONTENT_TYPES = { raw = "application/json" }
+local FORMATS = { raw = true, slack = true, discord = true, teams = true }
 local SCHEMES = { capawesome = true }
 
 local function check_name(name, known, what, level)
@@ -34,14 +33,39 @@ function webhook.open(path, options)
   return dispatcher, message, code
 end
 
+-- core.format or core.preview of an event with what the application says about how it reads.
+local function written(write, event, format)
+  local parts, message, code = events.presentation(event)
+  if parts == nil then return nil, message, code end
+  return write(event, parts, format)
+end
+
+local function check_event(event, what)
+  if type(event) ~= "table" or type(event.event) ~= "string" then
+    error(what .. ": an event { event = name, data = {…} } expected", 3)
+  end
+end
+
 --- The bytes that are sent for an event.
+-- @param format "raw", "slack", "discord" or "teams"
 -- @return body, content type; or nil, message, "invalid_event"
+-- @usage local body, content_type = webhook.format(event, "slack")
 function webhook.format(event, format)
   check_name(format, FORMATS, "format", 2)
-  if type(event) ~= "table" then error("format: an event { event = name, data = {…} } expected", 2) end
-  local body, message, code = FORMATS[format](event)
-  if not body then return nil, message, code end
-  return body, CONTENT_TYPES[format]
+  check_event(event, "format")
+  local body, content_type, code = written(core.format, event, format)
+  return body, content_type, code
+end
+
+--- What a person reads, as plain text for terminals and logs.
+-- @param format "slack", "discord" or "teams" ("raw" is allowed, and reads the same)
+-- @return text of a few lines; or nil, message, "invalid_event"
+-- @usage print(webhook.preview(event, "slack"))
+function webhook.preview(event, format)
+  check_name(format, FORMATS, "format", 2)
+  check_event(event, "preview")
+  local text, message, code = written(core.preview, event)
+  return text, message, code
 end
 
 --- Signs a body.
@@ -114,18 +138,18 @@ function webhook.send(options)
   local format = options.format or "raw"
   check_name(format, FORMATS, "format", 2)
   if options.signing_secret and format ~= "raw" then error("send: only the raw format is signed", 2) end
-  local body, message, code = FORMATS[format](options.event)
-  if not body then return nil, message, code end
+  check_event(options.event, "send")
+  local body, content_type, problem = written(core.format, options.event, format)
+  if not body then return nil, content_type, problem end
   local id = core.new_id()
-  local headers = { { "Content-Type", CONTENT_TYPES[format] }, { "Webhook-Id", id } }
+  local headers = { { "Content-Type", content_type }, { "Webhook-Id", id } }
   if options.signing_secret then
     local signature, why, why_code = core.hmac_hex(options.signing_secret, body)
     if not signature then return nil, why, why_code end
     headers[#headers + 1] = { "X-Signature", signature }
   end
   add_headers(headers, options.headers)
-  local delivery
-  delivery, message, code = core.send {
+  local delivery, message, code = core.send {
     url = options.url, body = body, headers = headers, timeout = options.timeout, ca_file = options.ca_file,
     connect_timeout = options.connect_timeout, user_agent = options.user_agent,
     max_response_body = options.max_response_body,

@@ -63,6 +63,7 @@ static void dispose(struct lw_dispatcher *d) {
   if (d->lane) lw_lane_close(d->lane, 0);
   if (d->sender) lw_sender_release(d->sender);
   lw_routing_free(&d->routing);
+  lw_bodies_free(&d->bodies);
   lw_store_close(d->reader);
   lw_store_close(d->store);
   pthread_mutex_destroy(&d->mutex);
@@ -85,6 +86,7 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
   d->ids.clock = d->message_ids.clock = d->clock;
   lw_id_next(&d->ids, &d->id);
   lw_routing_init(&d->routing);
+  lw_bodies_init(&d->bodies);
   init_locks(d);
   if (open_store(d, path, error) && open_lane(d, error) && start_thread(d, error)) return d;
   dispose(d);
@@ -143,7 +145,7 @@ static bool run(struct lw_dispatcher *d, struct lw_command *command, struct lw_e
 
 static size_t total_bytes(const struct lw_emit_item *items, size_t count) {
   size_t bytes = 0;
-  for (size_t i = 0; i < count; i++) bytes += items[i].body_length;
+  for (size_t i = 0; i < count; i++) bytes += items[i].body_length + items[i].packed_length;
   return bytes;
 }
 
@@ -165,12 +167,13 @@ static const char *copy_bytes(char **at, const char *bytes, size_t size) {
   return copy;
 }
 
-/* One block: the command, its items, and all their strings. */
+/* One block: the command, its items, their packed events (first, since they are aligned), and all their
+ * strings. */
 static struct lw_command *copy_command(const struct lw_emit_item *items, size_t count) {
   size_t size = sizeof(struct lw_command) + count * sizeof *items;
   for (size_t i = 0; i < count; i++)
     size += text_size(items[i].app_id) + text_size(items[i].event) + text_size(items[i].key) +
-            items[i].body_length;
+            items[i].body_length + items[i].packed_length;
   struct lw_command *command = calloc(1, size);
   if (command == NULL) return NULL;
   command->items = (struct lw_emit_item *)(command + 1);
@@ -179,8 +182,11 @@ static struct lw_command *copy_command(const struct lw_emit_item *items, size_t 
   command->detached = true;
   char *at = (char *)(command->items + count);
   for (size_t i = 0; i < count; i++) {
+    command->items[i] = items[i];
+    command->items[i].packed = copy_bytes(&at, items[i].packed, items[i].packed_length);
+  }
+  for (size_t i = 0; i < count; i++) {
     struct lw_emit_item *item = &command->items[i];
-    *item = items[i];
     item->app_id = copy_bytes(&at, item->app_id, text_size(item->app_id));
     item->event = copy_bytes(&at, item->event, text_size(item->event));
     item->key = copy_bytes(&at, item->key, text_size(item->key));

@@ -23,8 +23,8 @@
 #include "transport/address.h"
 
 #define LW_MAILBOX_EVENTS 10000 /* events that wait to be stored */
-#define LW_MAILBOX_BYTES                                                               \
-  (64 * 1024 * 1024)         /* their bodies together; one larger batch may come alone \
+#define LW_MAILBOX_BYTES                                                                        \
+  (64 * 1024 * 1024)         /* they and their bodies together; one larger batch may come alone \
                               */
 #define LW_MAX_CLAIMS 2048   /* deliveries claimed by one dispatcher at a time */
 #define LW_BATCH_EVENTS 1024 /* events taken into one transaction (one emit_all may be more) */
@@ -56,6 +56,8 @@ struct lw_emit_item {
   const char *app_id, *event, *key; /* key: NULL or the idempotency key */
   const char *body;                 /* the raw payload */
   size_t body_length;
+  const char *packed; /* the event (lw_event_pack, aligned to 8): chat formats are written from it */
+  size_t packed_length;
   /* answers */
   struct lw_id id;
   int32_t deliveries;

@@ -56,9 +56,11 @@ static bool out_of_memory(struct lw_error *error) {
 
 /* A flight that is ready to go, or NULL (memory). */
 static struct lw_flight *make_flight(struct lw_dispatcher *d, const struct lw_id *id,
-                                     const struct lw_route *route, const char *body, size_t length) {
+                                     const struct lw_route *route, const char *body, size_t length,
+                                     bool own_body) {
   struct lw_flight *flight = lw_flight_new(id, body, length);
   if (flight == NULL) return NULL;
+  flight->own_body = own_body;
   if (lw_flight_prepare(flight, route, d->options.timeout, d->options.connect_timeout)) return flight;
   lw_flight_free(flight);
   return NULL;
@@ -68,13 +70,20 @@ static bool store_delivery(struct lw_dispatcher *d, const struct lw_emit_item *i
                            const struct lw_route *route, struct lw_error *error) {
   struct lw_delivery_row row = {
       .message_id = item->id, .webhook_id = route->webhook->id, .due_at = now_ms(d)};
+  const char *body;
+  size_t length;
+  if (!lw_bodies_get(&d->bodies, route->format, &body, &length)) return out_of_memory(error);
+  if (body != item->body) {
+    row.body = body;
+    row.body_length = length;
+  }
   lw_id_next(&d->ids, &row.id);
   if (!may_claim(d)) {
     if (row.due_at < d->claim_at) d->claim_at = row.due_at;
     return lw_store_insert_delivery(d->store, &row, error);
   }
   row.claimed_by = &d->id;
-  struct lw_flight *flight = make_flight(d, &row.id, route, item->body, item->body_length);
+  struct lw_flight *flight = make_flight(d, &row.id, route, body, length, row.body != NULL);
   if (flight == NULL) return out_of_memory(error);
   plan(d, flight);
   return lw_store_insert_delivery(d->store, &row, error);
@@ -94,6 +103,7 @@ static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struc
   }
   size_t at = 0;
   struct lw_route *route;
+  lw_bodies_start(&d->bodies, item);
   while ((route = lw_routing_next(&d->routing, item->app_id, item->event, &at)) != NULL) {
     if (!store_delivery(d, item, route, error)) return false;
     item->deliveries++;
@@ -141,7 +151,8 @@ static bool fly_claim(struct lw_dispatcher *d, const struct lw_claim *claim, str
   struct lw_route *route = lw_routing_find(&d->routing, &claim->webhook_id);
   if (route == NULL)
     return lw_store_cancel_webhook(d->store, &claim->webhook_id, "the webhook is disabled or deleted", error);
-  struct lw_flight *flight = make_flight(d, &claim->id, route, claim->body, claim->body_length);
+  struct lw_flight *flight =
+      make_flight(d, &claim->id, route, claim->body, claim->body_length, claim->own_body);
   if (flight == NULL) return out_of_memory(error);
   flight->attempts = claim->attempts;
   flight->tries = claim->tries;

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/clock.h"
+#include "delivery/bodies.h"
 #include "delivery/dispatcher.h"
 #include "delivery/flight.h"
 #include "delivery/routing.h"
@@ -50,6 +51,7 @@ struct lw_dispatcher {
   struct lw_id_generator message_ids;
 
   struct lw_routing routing; /* from here on: the engine's own */
+  struct lw_bodies bodies;   /* of the event that is being stored */
   struct lw_id_generator ids;
   struct lw_command *taken;       /* in the running transaction */
   struct lw_flight *returned;     /* outcomes in the running transaction */

@@ -38,7 +38,8 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
   request->body_length = flight->body_length;
   request->timeout = timeout;
   request->connect_timeout = connect_timeout;
-  return lw_request_add_header(request, "Content-Type", LW_CONTENT_TYPE_JSON) &&
+  const char *content_type = flight->own_body ? route->format->content_type : LW_CONTENT_TYPE_JSON;
+  return lw_request_add_header(request, "Content-Type", content_type) &&
          lw_request_add_header(request, "Webhook-Id", id) &&
          (route->hmac == NULL || sign(flight, route->hmac));
 }

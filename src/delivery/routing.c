@@ -35,9 +35,12 @@ static bool index_list(struct lw_routing *routing, struct lw_error *error) {
   if (routing->by_app == NULL || routing->by_id == NULL) return lw_fail(error, "memory", "out of memory");
   for (size_t i = 0; i < routing->list.count; i++) {
     struct lw_webhook *webhook = &routing->list.items[i];
-    if (!webhook->enabled) continue;
+    /* A format that we do not know was made by a newer version of us, which serves it. */
+    const struct lw_format *format = lw_format_find(webhook->format);
+    if (!webhook->enabled || format == NULL) continue;
     struct lw_route *route = &routing->by_app[routing->count++];
     route->webhook = webhook;
+    route->format = format;
     if (webhook->signing_secret == NULL) continue;
     route->hmac = lw_hmac_new(webhook->signing_secret, strlen(webhook->signing_secret));
     if (route->hmac == NULL) return lw_fail(error, "crypto", "OpenSSL could not key an HMAC");

@@ -4,12 +4,14 @@
 #define LW_DELIVERY_ROUTING_H
 
 #include "base/error.h"
+#include "payload/formats.h"
 #include "signature/hmac.h"
 #include "store/store.h"
 
 struct lw_route {
   struct lw_webhook *webhook; /* owned by the routing's list */
-  struct lw_hmac *hmac;       /* NULL: not signed */
+  const struct lw_format *format;
+  struct lw_hmac *hmac; /* NULL: not signed */
 };
 
 struct lw_routing {

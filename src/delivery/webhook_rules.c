@@ -4,24 +4,16 @@
 
 #include "base/json.h"
 #include "payload/event.h"
+#include "payload/formats.h"
 #include "transport/url.h"
 
-bool lw_format_known(const char *format) {
-  return strcmp(format, "raw") == 0;
-}
-
-static bool chat_format(const char *format) {
-  return strcmp(format, "slack") == 0 || strcmp(format, "discord") == 0 || strcmp(format, "teams") == 0;
-}
-
 static bool check_format(const struct lw_webhook *webhook, struct lw_error *error) {
-  if (webhook->signing_secret && chat_format(webhook->format))
-    return lw_fail(error, "invalid", "signing_secret: only the raw format is signed, not '%s'",
-                   webhook->format);
-  if (chat_format(webhook->format))
-    return lw_fail(error, "invalid", "format: '%s' is not in this version yet: use 'raw'", webhook->format);
-  if (!lw_format_known(webhook->format))
-    return lw_fail(error, "invalid", "format: unknown format '%.40s': use 'raw'", webhook->format);
+  const struct lw_format *format = lw_format_find(webhook->format);
+  if (format == NULL)
+    return lw_fail(error, "invalid", "format: unknown format '%.40s': use %s", webhook->format,
+                   lw_format_names());
+  if (webhook->signing_secret && format->write_message)
+    return lw_fail(error, "invalid", "signing_secret: only the raw format is signed, not '%s'", format->name);
   return true;
 }
 

@@ -9,6 +9,5 @@
 
 /* False with code "invalid" and a message that names the field. Never repeats the secret. */
 bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error);
-bool lw_format_known(const char *format);
 
 #endif

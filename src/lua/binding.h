@@ -26,6 +26,8 @@ void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t len
 /* Builds `event` from the table { event = name, data = {…} } at `index`. The registry's order table gives the
  * documented keys of data for that name. False: event->error says why. */
 bool lwl_read_event(lua_State *L, int index, struct lw_event *event);
+/* Adds what the table at `index` says about how the event reads (read_presentation.c). */
+bool lwl_read_presentation(lua_State *L, int index, struct lw_event *event);
 
 /* The parts of the module; each adds its functions to the table on top of the stack. */
 void lwl_open_payload(lua_State *L);

@@ -66,11 +66,11 @@ static int is_open(lua_State *L) {
 
 /* -- emit ----------------------------------------------------------------------------------------- */
 
-/* All that an emit builds, owned by a userdata. The bodies stand in one buffer that moves as it grows: items
- * hold offsets until it is complete. */
+/* All that an emit builds, owned by a userdata. The bodies and the packed events stand in buffers that move
+ * as they grow: items get their pointers when all is complete. */
 struct batch {
   struct lw_event event;
-  struct lw_buffer bodies;
+  struct lw_buffer bodies, events;
   struct lw_emit_item *items;
   size_t capacity;
 };
@@ -79,6 +79,7 @@ static int free_batch(lua_State *L) {
   struct batch *batch = luaL_checkudata(L, 1, BATCH);
   lw_event_free(&batch->event);
   lw_buffer_free(&batch->bodies);
+  lw_buffer_free(&batch->events);
   free(batch->items);
   return 0;
 }
@@ -86,6 +87,7 @@ static int free_batch(lua_State *L) {
 static struct batch *get_batch(lua_State *L, size_t count) {
   struct batch *batch = lua_touserdata(L, lua_upvalueindex(1));
   lw_buffer_clear(&batch->bodies);
+  lw_buffer_clear(&batch->events);
   if (count <= batch->capacity) return batch;
   struct lw_emit_item *items = realloc(batch->items, count * sizeof *items);
   if (items == NULL) luaL_error(L, "out of memory");
@@ -94,17 +96,25 @@ static struct batch *get_batch(lua_State *L, size_t count) {
   return batch;
 }
 
-/* The event at stack index `event`; its app is at `app` (a string). */
-static bool add_event(lua_State *L, struct batch *batch, size_t at, int event, int app, const char *key) {
-  size_t start = batch->bodies.length;
-  if (!lwl_read_event(L, event, &batch->event)) return false;
-  if (!lw_format_raw(&batch->event, &batch->bodies))
-    return lw_fail(&batch->event.error, "invalid_event", "the events of one call are too large (64 MiB)");
+static bool read_event(lua_State *L, int index, int presentation, struct lw_event *event) {
+  return lwl_read_event(L, index, event) &&
+         (!lua_istable(L, presentation) || lwl_read_presentation(L, presentation, event));
+}
+
+/* The event at stack index `event`; its app (a string) and how it reads (a table or not) follow it. */
+static bool add_event(lua_State *L, struct batch *batch, size_t at, int event, const char *key) {
+  size_t body = batch->bodies.length, packed = batch->events.length;
+  if (!read_event(L, event, event + 2, &batch->event)) return false;
+  struct lw_event_view view = lw_event_view(&batch->event);
+  if (!lw_format_raw(&view, &batch->bodies) || !lw_event_pack(&batch->event, &batch->events))
+    return lw_fail(&batch->event.error, "invalid_event", "the events of one call are too large (%d MiB)",
+                   LW_MAILBOX_BYTES / (1024 * 1024));
   lua_getfield(L, event, "event");
-  batch->items[at] = (struct lw_emit_item){.app_id = lua_tostring(L, app),
+  batch->items[at] = (struct lw_emit_item){.app_id = lua_tostring(L, event + 1),
                                            .event = lua_tostring(L, -1),
                                            .key = key,
-                                           .body_length = batch->bodies.length - start};
+                                           .body_length = batch->bodies.length - body,
+                                           .packed_length = batch->events.length - packed};
   lua_pop(L, 1);
   return true;
 }
@@ -126,35 +136,40 @@ static void push_message(lua_State *L, const struct lw_emit_item *item, bool dur
   lua_setfield(L, -2, "duplicate");
 }
 
-static void place_bodies(struct batch *batch, size_t count) {
-  const char *at = batch->bodies.data;
+static void place(struct batch *batch, size_t count) {
+  const char *body = batch->bodies.data, *packed = batch->events.data;
   for (size_t i = 0; i < count; i++) {
-    batch->items[i].body = at;
-    at += batch->items[i].body_length;
+    batch->items[i].body = body;
+    batch->items[i].packed = packed;
+    body += batch->items[i].body_length;
+    packed += batch->items[i].packed_length;
   }
 }
 
-/* handle:emit(events, apps, key|nil, durable) -> { message… } | nil, message, code, index */
+/* handle:emit(events, apps, key|nil, durable, presentations) -> { message… } | nil, message, code, index
+ * presentations: the table for each event, or false */
 static int emit(lua_State *L) {
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_checktype(L, 6, LUA_TTABLE);
   const char *key = luaL_optstring(L, 4, NULL);
   bool durable = lua_toboolean(L, 5);
   size_t count = lua_rawlen(L, 2);
   struct batch *batch = get_batch(L, count);
+  int top = lua_gettop(L);
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, 2, (lua_Integer)i + 1);
     lua_rawgeti(L, 3, (lua_Integer)i + 1);
-    int top = lua_gettop(L);
-    bool ok = add_event(L, batch, i, top - 1, top, key);
-    lua_settop(L, top - 2);
+    lua_rawgeti(L, 6, (lua_Integer)i + 1);
+    bool ok = add_event(L, batch, i, top + 1, key);
+    lua_settop(L, top);
     if (ok) continue;
     lwl_failure(L, &batch->event.error);
     lua_pushinteger(L, (lua_Integer)i + 1);
     return 4;
   }
-  place_bodies(batch, count);
+  place(batch, count);
   struct lw_error error;
   bool ok = durable ? lw_dispatcher_emit(dispatcher, batch->items, count, &error)
                     : lw_dispatcher_enqueue(dispatcher, batch->items, count, &error);
@@ -223,6 +238,7 @@ static void push_batch(lua_State *L) {
   memset(batch, 0, sizeof *batch);
   lw_event_init(&batch->event);
   lw_buffer_init(&batch->bodies, LW_MAILBOX_BYTES);
+  lw_buffer_init(&batch->events, LW_MAILBOX_BYTES);
   luaL_newmetatable(L, BATCH);
   lua_pushcfunction(L, free_batch);
   lua_setfield(L, -2, "__gc");

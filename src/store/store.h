@@ -99,6 +99,7 @@ struct lw_claim {
   char *event;
   char *body;
   size_t body_length;
+  bool own_body; /* not the message's raw one */
 };
 struct lw_claim_list {
   struct lw_claim *items;
