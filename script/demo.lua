@@ -24,7 +24,7 @@ end
 local function job(number, status)
   local now = os.time() * 1000
   return webhook.events.job_finished {
-    id = ("16555c02-a320-4bec-a14a-%012d"):format(number), appId = APP, status = status, stack = "macos-tahoe",
+    id = ("16555c02-a320-4bec-a14a-%012d"):format(number), appId = APP, appBuildId = "647d1fe4-9cb7-4f25-afaf-7a0c13a1bb8c", status = status, stack = "macos-tahoe",
     createdAt = now - 87000, pendingAt = now - 80000, inProgressAt = now - 60000, finishedAt = now,
   }
 end
@@ -77,16 +77,20 @@ local hooks <close> = assert(webhook.open(folder:file("webhooks.db"), {
 }))
 say("%s", folder:file("webhooks.db"))
 
-step "Create two webhooks: one that works and is signed, one whose receiver is broken"
+step "Create three webhooks: one that works and is signed, one for a Slack channel, one whose receiver is broken"
 local good = assert(hooks.webhooks:create {
   app_id = APP, name = "build server", url = server.url .. "/ok", events = { "*" }, signing_secret = SECRET })
+local chat = assert(hooks.webhooks:create {
+  app_id = APP, name = "Slack channel", url = server.url .. "/echo-headers", format = "slack", events = { "job_finished" } })
 local broken = assert(hooks.webhooks:create {
   app_id = APP, name = "broken server", url = server.url .. "/status/500", events = { "job_finished" } })
 say("%s  %s", good.id, good.name)
+say("%s  %s", chat.id, chat.name)
 say("%s  %s", broken.id, broken.name)
 
 step "Emit an event: job_finished"
-local message = assert(hooks:emit(job(1, "failed")))
+local event = job(1, "failed")
+local message = assert(hooks:emit(event))
 say("message %s is on disk, for %d webhooks", message.id, message.deliveries)
 assert(hooks:drain(10))
 
@@ -96,6 +100,11 @@ say("%s", brief(got.body))
 say("X-Signature: %s", got.headers["x-signature"])
 say("verified: %s", tostring(assert(webhook.verify("capawesome", SECRET, got.headers, got.body))))
 say("with a changed body: %s", select(2, webhook.verify("capawesome", SECRET, got.headers, got.body .. " ")))
+
+step "Look at what people read in the Slack channel"
+for line in assert(webhook.preview(event, "slack")):gmatch("[^\n]+") do say("| %s", line) end
+say("sent as %s", brief(server:last("/echo-headers").body))
+assert(hooks.webhooks:update(chat.id, { enabled = false }))
 
 step "Wait until the broken one has used up its retries"
 local failed = hooks.log:where { webhook_id = broken.id, status = "failed" }
