@@ -38,11 +38,10 @@ static void fill(const struct lw_event_view *event, struct lw_text path, enum lw
   if (!lw_describe_value(event, key, node, made, &field)) return;
   if (node->kind == LW_TEXT)
     field.value = (struct lw_text){event->text + node->as.text.offset, node->as.text.length};
-  struct lw_text value = cut(field.value, LW_TEMPLATE_MAX_VALUE);
   if (kind == LW_TEMPLATE_LINK)
-    append_encoded(out, value);
+    append_encoded(out, field.value);
   else
-    append(out, value);
+    append(out, field.value);
 }
 
 /* Takes one step: a brace written twice, a placeholder, or the text up to the next brace. Returns its length.

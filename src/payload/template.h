@@ -7,8 +7,9 @@
 #include "payload/event.h"
 #include "payload/text.h"
 
-#define LW_TEMPLATE_MAX_VALUE 8192 /* bytes of one placeholder's value, */
-#define LW_TEMPLATE_MAX 16384      /* and of the whole; the rest is cut off between two code points */
+/* Bytes of the filled template. At this length every format has more code points than it shows and cuts them
+ * itself, visibly. */
+#define LW_TEMPLATE_MAX 20000
 
 enum lw_template_kind {
   LW_TEMPLATE_TEXT, /* values read as in a field: times, durations; texts as they are */

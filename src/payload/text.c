@@ -319,6 +319,10 @@ static size_t append(struct lw_buffer *out, struct lw_text text, size_t limit, l
                           .before = '\0',
                           .one_line = one_line};
   if (limit == 0) return 0;
+  if (text.length <= limit && plain_run(text) == text.length) { /* most labels, many values */
+    lw_buffer_append(out, text.bytes, text.length);
+    return text.length;
+  }
   while (text.length > 0) {
     text = after(text, add_piece(&writer, text));
     if (writer.count > limit) {
