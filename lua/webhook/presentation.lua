@@ -46,7 +46,7 @@ end
 local function check_template(template, types, what, level)
   if type(template) == "function" then return end
   if #template > MAX_TEMPLATE then error(("%s: longer than %d bytes"):format(what, MAX_TEMPLATE), level + 1) end
-  local fault = scan(template, function(path) check_path(path, types, what, level + 2) end)
+  local fault = scan(template, function(path) check_path(path, types, what, level + 3) end)
   if fault then error(("%s: %s"):format(what, fault), level + 1) end
 end
 

@@ -107,7 +107,8 @@ function footer(embed) {
     const when = new Date(embed.timestamp);
     if (Number.isNaN(when.getTime())) throw new Error(`the Discord timestamp '${embed.timestamp}' is no time`);
     const word = dayWord(when);
-    parts.push(word ? `${capitalized(word)} at ${clock(when)}` : formatTime(when, { dateStyle: "short", timeStyle: "short" }));
+    const other = formatTime(when, { dateStyle: "short", timeStyle: "short" });
+    parts.push(word ? `${capitalized(word)} at ${clock(when)}` : other);
   }
   return parts.length > 0 ? `<div class="footer">${parts.join(" • ")}</div>` : "";
 }
@@ -124,7 +125,8 @@ function embed(part) {
 
 export function html(body) {
   onlyKeys(body, ["content", "embeds", "allowed_mentions"], "the Discord body");
-  if (JSON.stringify(body.allowed_mentions) !== '{"parse":[]}') throw new Error("the Discord body allows mentions");
+  if (JSON.stringify(body.allowed_mentions) !== '{"parse":[]}')
+    throw new Error("the Discord body allows mentions");
   return `<div class="message">${AVATAR}<div class="main">
     <div class="who"><b>lua-webhook</b><span class="app">APP</span><span class="when">Today at ${clock(NOW)}</span></div>
     ${body.content ? `<div>${lines(body.content)}</div>` : ""}${body.embeds.map(embed).join("")}

@@ -39,7 +39,8 @@ function findFaults() {
 
 async function draw(browser, format, service) {
   const context = await browser.newContext({
-    viewport: { width: WIDTH, height: 400 }, deviceScaleFactor: SCALE, offline: true, locale: "en-US", timezoneId: "UTC",
+    viewport: { width: WIDTH, height: 400 }, deviceScaleFactor: SCALE, offline: true,
+    locale: "en-US", timezoneId: "UTC",
   });
   const page = await context.newPage();
   let broken;
@@ -48,7 +49,9 @@ async function draw(browser, format, service) {
   const reset = "body { margin: 0; -webkit-font-smoothing: antialiased; }";
   await page.setContent(`<!doctype html><meta charset="utf-8"><style>${reset}${service.css}</style>
     <div id="picture">${messages.map(service.html).join("")}</div>`);
-  for (const script of service.scripts ?? []) await page.addScriptTag({ path: path.join(packages, "node_modules", script) });
+  for (const script of service.scripts ?? []) {
+    await page.addScriptTag({ path: path.join(packages, "node_modules", script) });
+  }
   if (service.draw) await service.draw(page, messages);
   await page.evaluate(() => document.fonts.ready.then(() => true));
   if (broken) throw broken;
@@ -58,7 +61,9 @@ async function draw(browser, format, service) {
   await context.close();
 }
 
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: SWITCHES, chromiumSandbox: process.getuid() !== 0 });
+// Chromium's sandbox does not work for root.
+const chromiumSandbox = process.getuid() !== 0;
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: SWITCHES, chromiumSandbox });
 try {
   for (const [format, service] of Object.entries({ slack, discord, teams })) {
     await draw(browser, format, service).catch((error) => {

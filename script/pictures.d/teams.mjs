@@ -51,7 +51,8 @@ export function html(body) {
     onlyKeys(attachment, ["contentType", "contentUrl", "content"], "a Teams attachment");
     if (attachment.contentType !== "application/vnd.microsoft.card.adaptive")
       throw new Error(`a Teams attachment is a '${attachment.contentType}'`);
-    return `<div class="message">${AVATAR}<div class="main"><div class="who">lua-webhook via Workflows &nbsp;${clock(NOW)}</div>
+    return `<div class="message">${AVATAR}<div class="main">
+      <div class="who">lua-webhook via Workflows &nbsp;${clock(NOW)}</div>
       <div class="card"></div></div></div>`;
   }).join("");
 }

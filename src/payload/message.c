@@ -42,7 +42,7 @@ static const struct lw_status_words statuses[] = {
     {"succeeded", "succeeded", "✅", LW_SUCCESS, "Finished", true},
     {"failed", "failed", "❌", LW_FAILURE, "Failed", true},
     {"canceled", "was canceled", "🚫", LW_NEUTRAL, "Canceled", true},
-    {"rejected", "was rejected", "⛔", LW_WARNING, "Rejected", true},
+    {"rejected", "was rejected", "⛔", LW_WARNING, "Rejected.", false},
     {"timed_out", "timed out", "⏰", LW_FAILURE, "Timed out", true},
 };
 
@@ -164,6 +164,13 @@ static void title_from_name(struct lw_message *message, const struct lw_event_vi
   message->title = keep(message, title);
 }
 
+/* The first field that is a time. */
+static int64_t first_time(const struct lw_message *message) {
+  for (size_t i = 0; i < message->field_count; i++)
+    if (message->fields[i].kind == LW_FIELD_TIME) return message->fields[i].time;
+  return LW_NO_TIME;
+}
+
 static void unknown_event(struct lw_message *message, const struct lw_event_view *event) {
   static const char *const times[] = {"finishedAt", "occurredAt", "createdAt", "timestamp", NULL};
   const struct lw_status_words *words = lw_status_words(event);
@@ -172,8 +179,9 @@ static void unknown_event(struct lw_message *message, const struct lw_event_view
     message->severity = words->severity;
     message->emoji = lw_text_of(words->emoji);
   }
-  message->time = lw_data_time(event, times);
   add_all_fields(message, event);
+  message->time = lw_data_time(event, times);
+  if (message->time == LW_NO_TIME) message->time = first_time(message);
 }
 
 /* -- what the application says ---------------------------------------------------------------------- */
