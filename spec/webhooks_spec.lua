@@ -150,10 +150,10 @@ describe("hooks.webhooks", function()
       refused("only the raw format is signed", { format = format, signing_secret = SECRET })
       local signed = create({ signing_secret = SECRET })
       invalid("only the raw format is signed", hooks.webhooks:update(signed.id, { format = format }))
-      local chat = hooks.webhooks:create(fields({ format = format }))
-      if chat then
-        invalid("only the raw format is signed", hooks.webhooks:update(chat.id, { signing_secret = SECRET }))
-      end
+      local chat = create({ format = format })
+      invalid("only the raw format is signed", hooks.webhooks:update(chat.id, { signing_secret = SECRET }))
+      assert(hooks.webhooks:update(signed.id, { format = format, signing_secret = false }))
+      assert(hooks.webhooks:update(chat.id, { format = "raw", signing_secret = SECRET }))
     end
   end)
 
