@@ -124,6 +124,10 @@ static void an_event_becomes_raw_bytes(void **state) {
   lw_event_open(&event, LW_OBJECT);
   lw_event_key(&event, "n", 1);
   lw_event_integer(&event, INT64_MIN);
+  lw_event_key(&event, "u", 1);
+  lw_event_unsigned(&event, UINT64_MAX);
+  lw_event_key(&event, "s", 1);
+  lw_event_unsigned(&event, 7);
   lw_event_key(&event, "l", 1);
   lw_event_open(&event, LW_ARRAY);
   lw_event_text(&event, "\"\\\x01\n", 4);
@@ -135,7 +139,8 @@ static void an_event_becomes_raw_bytes(void **state) {
   lw_buffer_append_char(&out, '\0');
   assert_string_equal(
       out.data,
-      "{\"event\":\"a_b\",\"data\":{\"n\":-9223372036854775808,\"l\":[\"\\\"\\\\\\u0001\\n\",null]}}");
+      "{\"event\":\"a_b\",\"data\":{\"n\":-9223372036854775808,\"u\":18446744073709551615,\"s\":7,"
+      "\"l\":[\"\\\"\\\\\\u0001\\n\",null]}}");
   lw_buffer_free(&out);
   lw_event_free(&event);
 }

@@ -65,14 +65,17 @@ void lw_json_string(struct lw_buffer *out, const char *text, size_t length) {
   lw_buffer_append_char(out, '"');
 }
 
-void lw_json_integer(struct lw_buffer *out, int64_t value) {
+void lw_json_unsigned(struct lw_buffer *out, uint64_t value) {
   char digits[NUMBER_SIZE];
   char *at = digits + sizeof digits;
-  uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-  do *--at = (char)('0' + rest % 10);
-  while ((rest /= 10) > 0);
-  if (value < 0) *--at = '-';
+  do *--at = (char)('0' + value % 10);
+  while ((value /= 10) > 0);
   lw_buffer_append(out, at, (size_t)(digits + sizeof digits - at));
+}
+
+void lw_json_integer(struct lw_buffer *out, int64_t value) {
+  if (value < 0) lw_buffer_append_char(out, '-');
+  lw_json_unsigned(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 /* %.*g in the "C" locale's form: a host program may have set a locale with a decimal comma. */

@@ -16,6 +16,7 @@ size_t lw_utf8_valid_prefix(const char *text, size_t length);
 /* `text` must be valid UTF-8. Escapes '"', '\\' and U+0000 to U+001F; everything else goes out as it is. */
 void lw_json_string(struct lw_buffer *out, const char *text, size_t length);
 void lw_json_integer(struct lw_buffer *out, int64_t value);
+void lw_json_unsigned(struct lw_buffer *out, uint64_t value);
 void lw_json_double(struct lw_buffer *out, double value); /* finite */
 
 #endif

@@ -109,6 +109,11 @@ bool lw_event_integer(struct lw_event *event, int64_t value) {
   return push_value(event, (struct lw_node){.kind = LW_INTEGER, .as.integer = value});
 }
 
+bool lw_event_unsigned(struct lw_event *event, uint64_t value) {
+  if (value <= INT64_MAX) return lw_event_integer(event, (int64_t)value);
+  return push_value(event, (struct lw_node){.kind = LW_UNSIGNED, .as.wide = value});
+}
+
 bool lw_event_double(struct lw_event *event, double value) {
   if (isnan(value)) return lw_event_refuse(event, "cannot encode NaN");
   if (isinf(value)) return lw_event_refuse(event, "cannot encode infinity");

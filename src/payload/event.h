@@ -15,7 +15,7 @@
 #define LW_EVENT_MAX_BYTES (8 * 1024 * 1024) /* of text, of nodes, and of the raw body */
 #define LW_EVENT_MAX_NAME 64
 
-enum lw_kind { LW_NULL, LW_FALSE, LW_TRUE, LW_INTEGER, LW_DOUBLE, LW_TEXT, LW_ARRAY, LW_OBJECT };
+enum lw_kind { LW_NULL, LW_FALSE, LW_TRUE, LW_INTEGER, LW_UNSIGNED, LW_DOUBLE, LW_TEXT, LW_ARRAY, LW_OBJECT };
 
 /* Depth first. An array is followed by its values, an object by pairs of a text node (the key) and a value.
  */
@@ -24,6 +24,7 @@ struct lw_node {
   uint32_t size; /* of the whole subtree, in nodes, itself included */
   union {
     int64_t integer;
+    uint64_t wide; /* LW_UNSIGNED: above INT64_MAX */
     double number;
     struct {
       uint32_t offset, length; /* into lw_event.text */
@@ -64,6 +65,7 @@ bool lw_event_start(struct lw_event *event, const char *name, size_t length);
 bool lw_event_null(struct lw_event *event);
 bool lw_event_boolean(struct lw_event *event, bool value);
 bool lw_event_integer(struct lw_event *event, int64_t value);
+bool lw_event_unsigned(struct lw_event *event, uint64_t value);
 bool lw_event_double(struct lw_event *event, double value);
 bool lw_event_text(struct lw_event *event, const char *text, size_t length);
 bool lw_event_open(struct lw_event *event, enum lw_kind kind); /* LW_ARRAY or LW_OBJECT */

@@ -41,6 +41,9 @@ static const struct lw_node *write_node(const struct lw_event_view *event, const
     case LW_INTEGER:
       lw_json_integer(out, node->as.integer);
       break;
+    case LW_UNSIGNED:
+      lw_json_unsigned(out, node->as.wide);
+      break;
     case LW_DOUBLE:
       lw_json_double(out, node->as.number);
       break;
