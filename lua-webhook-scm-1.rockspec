@@ -7,7 +7,7 @@ description = {
   detailed = "Formats, signs, delivers, retries and logs webhooks; a C core on libcurl and SQLite.",
   license = "MIT",
 }
-dependencies = { "lua >= 5.4, < 5.5", "lua-cjson >= 2.1.0" }
+dependencies = { "lua >= 5.1, < 5.5", "lua-cjson >= 2.1.0" }
 external_dependencies = {
   CURL = { header = "curl/curl.h" },
   OPENSSL = { header = "openssl/evp.h" },

@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local core = require "webhook.core"
 local check = require "webhook.check"
+local integer = require "webhook.integer"
 local presentation = require "webhook.presentation"
 
 local events = {}
@@ -22,6 +23,7 @@ local TYPES = { string = true, number = true, integer = true, boolean = true, ta
 
 local function type_matches(value, wanted)
   if wanted == "any" then return true end
+  if (wanted == "integer" or wanted == "number") and integer.is_wide(value) then return true end
   if wanted == "integer" then return type(value) == "number" and value % 1 == 0 end
   return type(value) == wanted
 end
@@ -142,7 +144,7 @@ function events.suggestion(name) return check.suggestion(name, orders) end
 
 local function seconds_between(from, to)
   if from == null or to == null then return null end
-  return math.floor((to - from) / 1000)
+  return math.floor((integer.to_number(to) - integer.to_number(from)) / 1000)
 end
 
 local function derive_durations(data)

@@ -4,6 +4,7 @@ local core = require "webhook.core"
 local check = require "webhook.check"
 local events = require "webhook.events"
 local hooks = require "webhook.hooks"
+local integer = require "webhook.integer"
 
 local webhook = {
   _VERSION = core.version,
@@ -22,12 +23,22 @@ local function check_name(name, known, what, level)
   end
 end
 
+--- An integer that keeps every digit in a payload, on every Lua: the numbers of Lua 5.1 and LuaJIT are exact to 2^53 only.
+-- It knows ==, <, <= and tostring. LuaJIT's own 64-bit integers (9007199254740993LL) may stand in events as they are.
+-- @param value  decimal digits with or without '-', from -2^63 to 2^64 - 1; or a number that is exact, or such an integer
+-- @return the integer, or nil, message, "invalid"
+-- @usage webhook.events.invoice_paid { number = webhook.integer("9007199254740993") }
+function webhook.integer(value)
+  local made, message, code = integer.new(value, 2)
+  return made, message, code
+end
+
 --- Opens a dispatcher.
 -- @param path     a SQLite file, or ":memory:", which keeps nothing
 -- @param options  allow_networks, timeout (15 s), connect_timeout (5 s), connections (64), close_timeout (10 s),
 --                 max_response_body (20000 bytes), retry (list of seconds, or false), user_agent, ca_file, lease (15 s)
 -- @return the dispatcher, or nil, message, code
--- @usage local hooks <close> = assert(webhook.open("webhooks.db"))
+-- @usage local hooks = assert(webhook.open("webhooks.db"))
 function webhook.open(path, options)
   local dispatcher, message, code = hooks.open(path, options) -- no tail call: errors point at our caller
   return dispatcher, message, code

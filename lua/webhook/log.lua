@@ -1,5 +1,5 @@
 --- The delivery log, used like a table: newest first, read lazily in pages.
--- `log[id]`, `#log`, `pairs(log)`, and on every Lua `log:count()`, `log:each()`, `log:where{…}`, `log:resend()`.
+-- `log[id]`, `#log`, `log:count()`, `log:each()`, `log:where{…}`, `log:resend()`; `pairs(log)` from Lua 5.2 on.
 local check = require "webhook.check"
 
 local log = {}
@@ -100,8 +100,17 @@ end
 function meta.__newindex() error("the delivery log is read-only", 2) end
 function meta.__tostring() return "webhook.log" end
 
+-- In Lua 5.1 and LuaJIT `#` asks a userdata for __len, but no table: there a log is a userdata, so that `#log` is no
+-- silent 0 (and pairs, which asks nobody, raises).
+local new_log = function() return setmetatable({}, meta) end
+if newproxy then
+  local prototype = newproxy(true)
+  for name, value in pairs(meta) do getmetatable(prototype)[name] = value end
+  new_log = function() return newproxy(prototype) end
+end
+
 function log.new(handle, filter)
-  local self = setmetatable({}, meta)
+  local self = new_log()
   views[self] = { handle = handle, filter = filter }
   return self
 end

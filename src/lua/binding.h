@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/id.h"
+#include "lua/compat.h"
 #include "payload/event.h"
 
 /* nil, message, code */
@@ -23,6 +24,14 @@ const char *lwl_string_field(lua_State *L, int table, const char *name);
 double lwl_number_field(lua_State *L, int table, const char *name, double fallback);
 void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t length); /* NULL: nothing set */
 
+/* An integer that a Lua number may not hold: webhook.integer's, or a 64-bit integer among LuaJIT's cdata. */
+struct lwl_wide {
+  bool negative;
+  uint64_t magnitude;
+};
+/* False when the value is neither. */
+bool lwl_read_wide(lua_State *L, int index, struct lwl_wide *wide);
+
 /* Builds `event` from the table { event = name, data = {…} } at `index`. The registry's order table gives the
  * documented keys of data for that name. False: event->error says why. */
 bool lwl_read_event(lua_State *L, int index, struct lw_event *event);
@@ -30,6 +39,7 @@ bool lwl_read_event(lua_State *L, int index, struct lw_event *event);
 bool lwl_read_presentation(lua_State *L, int index, struct lw_event *event);
 
 /* The parts of the module; each adds its functions to the table on top of the stack. */
+void lwl_open_integer(lua_State *L);
 void lwl_open_payload(lua_State *L);
 void lwl_open_signature(lua_State *L);
 void lwl_open_dispatcher(lua_State *L);

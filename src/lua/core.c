@@ -54,6 +54,7 @@ int luaopen_webhook_core(lua_State *L) {
   lua_newtable(L);
   lua_pushstring(L, LW_VERSION);
   lua_setfield(L, -2, "version");
+  lwl_open_integer(L);
   lwl_open_payload(L);
   lwl_open_signature(L);
   lwl_open_send(L);

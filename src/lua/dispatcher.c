@@ -38,9 +38,9 @@ static int open_dispatcher(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   struct lw_dispatcher_options options;
   struct lw_error error;
-  struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  struct handle *handle = lwl_new_userdata(L, sizeof *handle);
   *handle = (struct handle){.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10))};
-  luaL_setmetatable(L, DISPATCHER);
+  lwl_set_metatable(L, DISPATCHER);
   if (!lwl_read_options(L, 2, &options, &error)) return lwl_failure(L, &error);
   handle->dispatcher = lw_dispatcher_open(path, &options, &error);
   return handle->dispatcher ? 1 : lwl_failure(L, &error);
@@ -155,7 +155,7 @@ static int emit(lua_State *L) {
   luaL_checktype(L, 6, LUA_TTABLE);
   const char *key = luaL_optstring(L, 4, NULL);
   bool durable = lua_toboolean(L, 5);
-  size_t count = lua_rawlen(L, 2);
+  size_t count = lwl_raw_length(L, 2);
   struct batch *batch = get_batch(L, count);
   int top = lua_gettop(L);
   for (size_t i = 0; i < count; i++) {
@@ -203,7 +203,7 @@ static int drain(lua_State *L) {
   if (strcmp(error.code, "timeout") != 0) return lwl_failure(L, &error);
   lua_pushnil(L);
   lua_pushliteral(L, "timeout");
-  lua_pushinteger(L, left);
+  lwl_push_integer(L, left);
   return 3;
 }
 
@@ -220,7 +220,7 @@ static int stats(lua_State *L) {
                 {"pending", stats.pending},     {"due", stats.due}};
   lua_createtable(L, 0, 8);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushinteger(L, fields[i].value);
+    lwl_push_integer(L, fields[i].value);
     lua_setfield(L, -2, fields[i].name);
   }
   return 1;
@@ -234,7 +234,7 @@ static const luaL_Reg methods[] = {{"close", close_dispatcher},
                                    {NULL, NULL}};
 
 static void push_batch(lua_State *L) {
-  struct batch *batch = lua_newuserdatauv(L, sizeof *batch, 0);
+  struct batch *batch = lwl_new_userdata(L, sizeof *batch);
   memset(batch, 0, sizeof *batch);
   lw_event_init(&batch->event);
   lw_buffer_init(&batch->bodies, LW_MAILBOX_BYTES);
@@ -248,9 +248,9 @@ static void push_batch(lua_State *L) {
 void lwl_open_dispatcher(lua_State *L) {
   luaL_newmetatable(L, DISPATCHER);
   lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  luaL_setfuncs(L, lwl_webhook_methods, 0);
-  luaL_setfuncs(L, lwl_log_methods, 0);
+  lwl_set_functions(L, methods);
+  lwl_set_functions(L, lwl_webhook_methods);
+  lwl_set_functions(L, lwl_log_methods);
   push_batch(L);
   lua_pushcclosure(L, emit, 1);
   lua_setfield(L, -2, "emit");

@@ -72,7 +72,7 @@ static void push_headers(lua_State *L, const char *text, size_t length) {
 
 /* The fields of an attempt into the table on top. */
 static void set_attempt(lua_State *L, const struct lw_attempt *attempt) {
-  lua_pushinteger(L, attempt->sent_at);
+  lwl_push_integer(L, attempt->sent_at);
   lua_setfield(L, -2, "sent_at");
   lua_pushnumber(L, (double)attempt->duration / 1e6);
   lua_setfield(L, -2, "duration");
@@ -108,10 +108,10 @@ static void push_row(lua_State *L, const struct lw_log_row *row) {
   lua_pushstring(L, lw_status_name(row->status));
   lua_setfield(L, -2, "status");
   if (row->reason != NULL) lwl_set_bytes(L, "reason", row->reason, strlen(row->reason));
-  lua_pushinteger(L, lw_id_time(&row->id));
+  lwl_push_integer(L, lw_id_time(&row->id));
   lua_setfield(L, -2, "created_at");
   if (row->status == LW_PENDING) {
-    lua_pushinteger(L, row->due_at);
+    lwl_push_integer(L, row->due_at);
     lua_setfield(L, -2, "next_attempt_at");
   }
   lua_pushinteger(L, row->attempts);
@@ -153,7 +153,7 @@ static int log_count(lua_State *L) {
   struct lw_error error;
   if (read_filter(L, &query) && !lw_dispatcher_read(dispatcher, count_job, &query, &error))
     return lwl_failure(L, &error);
-  lua_pushinteger(L, query.count);
+  lwl_push_integer(L, query.count);
   return 1;
 }
 
@@ -202,7 +202,7 @@ static int log_resend(lua_State *L) {
     query.started = true;
     more = query.more;
   }
-  lua_pushinteger(L, total);
+  lwl_push_integer(L, total);
   return 1;
 }
 

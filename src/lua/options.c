@@ -5,7 +5,7 @@ enum { MILLISECONDS = 1000 };
 static bool read_networks(lua_State *L, int table, struct lw_address_policy *policy, struct lw_error *error) {
   lua_getfield(L, table, "allow_networks");
   bool ok = true;
-  lua_Integer count = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  lua_Integer count = lua_istable(L, -1) ? (lua_Integer)lwl_raw_length(L, -1) : 0;
   if (count > LW_ADDRESS_MAX_NETWORKS)
     ok = lw_fail(error, "invalid", "allow_networks: more than %d networks", LW_ADDRESS_MAX_NETWORKS);
   for (lua_Integer i = 1; ok && i <= count; i++) {
@@ -24,7 +24,7 @@ static bool read_retry(lua_State *L, int table, struct lw_retry_schedule *retry,
   bool ok = true;
   if (lua_isboolean(L, -1)) retry->count = 0;
   if (lua_istable(L, -1)) {
-    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    lua_Integer count = (lua_Integer)lwl_raw_length(L, -1);
     if (count > LW_RETRY_MAX_DELAYS)
       ok = lw_fail(error, "invalid", "retry: more than %d delays", LW_RETRY_MAX_DELAYS);
     retry->count = ok ? (int)count : 0;

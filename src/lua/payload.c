@@ -68,7 +68,7 @@ static int configure(lua_State *L) {
 }
 
 void lwl_open_payload(lua_State *L) {
-  struct scratch *scratch = lua_newuserdatauv(L, sizeof *scratch, 0);
+  struct scratch *scratch = lwl_new_userdata(L, sizeof *scratch);
   lw_event_init(&scratch->event);
   lw_buffer_init(&scratch->body, LW_EVENT_MAX_BYTES);
   lua_newtable(L);

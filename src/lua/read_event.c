@@ -12,12 +12,14 @@ struct reader {
   struct lw_event *event;
   const void *open[LW_EVENT_MAX_DEPTH]; /* the tables we are inside of */
   int depth;
+  int keys;      /* on the Lua stack: the table that holds the keys in use, or nil (see keep_key) */
+  int keys_kept; /* so many */
 };
 
 struct key {
   const char *text;
   size_t length;
-  int slot; /* its place on the Lua stack */
+  int slot; /* its place in the reader's table of keys */
 };
 
 static bool read_value(lua_State *L, struct reader *reader, int index);
@@ -39,20 +41,21 @@ static bool is_marked_array(lua_State *L, int index) {
 /* What a table's keys are: `texts` strings and `numbers` others, `highest` the largest integer key. */
 struct shape {
   size_t texts, numbers;
-  lua_Integer highest;
+  int64_t highest;
   const char *fault;
 };
 
 static struct shape look(lua_State *L, int index) {
   struct shape shape = {0};
+  int64_t number;
   lua_pushnil(L);
   while (lua_next(L, index)) {
     lua_pop(L, 1);
     if (lua_type(L, -1) == LUA_TSTRING) {
       shape.texts++;
-    } else if (lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 1) {
+    } else if (lwl_read_integer(L, -1, &number) && number >= 1) {
       shape.numbers++;
-      if (lua_tointeger(L, -1) > shape.highest) shape.highest = lua_tointeger(L, -1);
+      if (number > shape.highest) shape.highest = number;
     } else {
       shape.fault = lua_type(L, -1) == LUA_TNUMBER ? "cannot encode a number key that is no positive integer"
                                                    : "cannot encode a key that is no string";
@@ -60,15 +63,15 @@ static struct shape look(lua_State *L, int index) {
   }
   if (shape.fault == NULL && shape.texts > 0 && shape.numbers > 0)
     shape.fault = "cannot encode a table with both integer and string keys";
-  if (shape.fault == NULL && shape.highest != (lua_Integer)shape.numbers)
+  if (shape.fault == NULL && shape.highest != (int64_t)shape.numbers)
     shape.fault = "cannot encode an array with holes";
   return shape;
 }
 
-static bool read_array(lua_State *L, struct reader *reader, int index, lua_Integer count) {
+static bool read_array(lua_State *L, struct reader *reader, int index, int64_t count) {
   if (!lw_event_open(reader->event, LW_ARRAY)) return false;
-  for (lua_Integer i = 1; i <= count; i++) {
-    lua_rawgeti(L, index, i);
+  for (int64_t i = 1; i <= count; i++) {
+    lua_rawgeti(L, index, (int)i);
     bool ok = read_value(L, reader, lua_gettop(L));
     lua_pop(L, 1);
     if (!ok) return false;
@@ -105,31 +108,47 @@ static bool is_documented(lua_State *L, int order, int key_slot) {
   return documented;
 }
 
-/* The keys that `order` (0: none) does not name, in byte order. They stay on the Lua stack while they are
- * used; the array of pointers to them is a userdata, so that an error in Lua frees it. */
+/* Keeps the key on top, which stays there, while it is used; returns its slot. Not on the stack: that of
+ * Lua 5.1 and LuaJIT takes 8,000 values for one C function. */
+static int keep_key(lua_State *L, struct reader *reader) {
+  if (lua_isnil(L, reader->keys)) {
+    lua_newtable(L);
+    lua_replace(L, reader->keys);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, reader->keys, ++reader->keys_kept);
+  return reader->keys_kept;
+}
+
+/* The keys that `order` (0: none) does not name, in byte order. The array of pointers to them is a userdata,
+ * so that an error in Lua frees it. */
 static bool read_sorted(lua_State *L, struct reader *reader, int index, int order, size_t count) {
-  luaL_checkstack(L, (int)count + STACK_PER_LEVEL, "too many keys in one table");
-  struct key *keys = lua_newuserdatauv(L, (count ? count : 1) * sizeof *keys, 0);
+  struct key *keys = lwl_new_userdata(L, (count ? count : 1) * sizeof *keys);
+  int kept_before = reader->keys_kept;
   size_t found = 0;
   lua_pushnil(L);
   while (lua_next(L, index)) {
     lua_pop(L, 1);
-    int slot = lua_gettop(L);
-    if (is_documented(L, order, slot)) continue;
-    keys[found].text = lua_tolstring(L, slot, &keys[found].length);
-    keys[found++].slot = slot;
-    lua_pushvalue(L, slot);
+    if (is_documented(L, order, lua_gettop(L))) continue;
+    if (found == count) break; /* a finalizer that ran meanwhile added one */
+    keys[found].text = lua_tolstring(L, -1, &keys[found].length);
+    keys[found++].slot = keep_key(L, reader);
   }
   qsort(keys, found, sizeof *keys, compare_keys);
-  for (size_t i = 0; i < found; i++)
-    if (!read_field(L, reader, index, keys[i].slot)) return false;
-  return true;
+  bool ok = true;
+  for (size_t i = 0; ok && i < found; i++) {
+    lua_rawgeti(L, reader->keys, keys[i].slot);
+    ok = read_field(L, reader, index, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  reader->keys_kept = kept_before;
+  return ok;
 }
 
 static bool read_object(lua_State *L, struct reader *reader, int index, int order, size_t count) {
   int top = lua_gettop(L);
   if (!lw_event_open(reader->event, LW_OBJECT)) return false;
-  size_t documented = order ? lua_rawlen(L, order) : 0;
+  size_t documented = order ? lwl_raw_length(L, order) : 0;
   bool ok = true;
   for (size_t i = 1; ok && i <= documented; i++) {
     lua_rawgeti(L, order, (lua_Integer)i);
@@ -180,15 +199,23 @@ static bool refuse_type(lua_State *L, struct reader *reader, int index) {
   return false;
 }
 
+static bool read_other(lua_State *L, struct reader *reader, int index) {
+  struct lwl_wide wide;
+  if (!lwl_read_wide(L, index, &wide)) return refuse_type(L, reader, index);
+  if (wide.negative) return lw_event_integer(reader->event, (int64_t)(0 - wide.magnitude));
+  return lw_event_unsigned(reader->event, wide.magnitude);
+}
+
 static bool read_value(lua_State *L, struct reader *reader, int index) {
   size_t length = 0;
+  int64_t integer;
   switch (lua_type(L, index)) {
     case LUA_TNIL:
       return lw_event_null(reader->event);
     case LUA_TBOOLEAN:
       return lw_event_boolean(reader->event, lua_toboolean(L, index));
     case LUA_TNUMBER:
-      if (lua_isinteger(L, index)) return lw_event_integer(reader->event, lua_tointeger(L, index));
+      if (lwl_read_integer(L, index, &integer)) return lw_event_integer(reader->event, integer);
       return lw_event_double(reader->event, lua_tonumber(L, index));
     case LUA_TSTRING: {
       const char *text = lua_tolstring(L, index, &length);
@@ -199,7 +226,7 @@ static bool read_value(lua_State *L, struct reader *reader, int index) {
     case LUA_TTABLE:
       return read_table(L, reader, index, 0);
     default:
-      return refuse_type(L, reader, index);
+      return read_other(L, reader, index);
   }
 }
 
@@ -210,6 +237,8 @@ bool lwl_read_event(lua_State *L, int index, struct lw_event *event) {
   lua_getfield(L, index, "event");
   const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : "";
   if (!lw_event_start(event, name, length)) return false;
+  lua_pushnil(L);
+  reader.keys = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "webhook.orders");
   lua_getfield(L, -1, name);
   int order = lua_istable(L, -1) ? lua_gettop(L) : 0;

@@ -47,7 +47,7 @@ static int release(lua_State *L) {
 static bool add_headers(lua_State *L, struct lw_request *request, struct lw_error *error) {
   bool ok = true;
   lua_getfield(L, 1, "headers");
-  lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+  lua_Integer count = (lua_Integer)lwl_raw_length(L, -1);
   for (lua_Integer i = 1; ok && i <= count; i++) {
     lua_rawgeti(L, -1, i);
     lua_rawgeti(L, -1, 1);
@@ -130,7 +130,7 @@ static int new_id(lua_State *L) {
 }
 
 void lwl_open_send(lua_State *L) {
-  struct hold *hold = lua_newuserdatauv(L, sizeof *hold, 0);
+  struct hold *hold = lwl_new_userdata(L, sizeof *hold);
   hold->sender = NULL;
   luaL_newmetatable(L, HOLD);
   lua_pushcfunction(L, release);

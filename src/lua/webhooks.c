@@ -46,9 +46,9 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
   lua_setfield(L, -2, "enabled");
   lua_pushboolean(L, webhook->signing_secret != NULL);
   lua_setfield(L, -2, "signed");
-  lua_pushinteger(L, webhook->created_at);
+  lwl_push_integer(L, webhook->created_at);
   lua_setfield(L, -2, "created_at");
-  lua_pushinteger(L, webhook->updated_at);
+  lwl_push_integer(L, webhook->updated_at);
   lua_setfield(L, -2, "updated_at");
 }
 
