@@ -1,4 +1,4 @@
--- Events of the application's own. Usage: lua5.4 examples/custom_events.lua
+-- Events of the application's own. Usage: lua examples/custom_events.lua
 local webhook = require "webhook"
 
 webhook.events.define("invoice_paid", {

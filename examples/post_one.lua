@@ -1,4 +1,4 @@
--- A script that posts one message: one attempt, no database. Usage: lua5.4 examples/post_one.lua URL [SECRET in $SECRET]
+-- A script that posts one message: one attempt, no database. Usage: lua examples/post_one.lua URL [SECRET in $SECRET]
 local webhook = require "webhook"
 
 local url = assert(arg[1], "usage: post_one.lua URL")

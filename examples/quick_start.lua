@@ -1,8 +1,8 @@
--- Sends one signed webhook and reads its log. Usage: lua5.4 examples/quick_start.lua https://example.com/hook
+-- Sends one signed webhook and reads its log. Usage: lua examples/quick_start.lua https://example.com/hook
 local webhook = require "webhook"
 
 local url = assert(arg[1], "usage: quick_start.lua URL")
-local hooks <close> = assert(webhook.open("webhooks.db", {
+local hooks = assert(webhook.open("webhooks.db", {
   allow_networks = { "127.0.0.0/8", "::1" }, -- only to try it on this machine; leave it out in production
   retry = { 1, 2 },
 }))
@@ -12,6 +12,7 @@ if not hooks.webhooks:list({ query = "quick start" })[1] then
 end
 assert(hooks:emit(webhook.events.job_finished { id = "42", status = "succeeded" }))
 hooks:drain(20)
-for id, delivery in pairs(hooks.log) do
+for id, delivery in hooks.log:each() do
   print(id, delivery.event, delivery.status, delivery.response_status_code or delivery.error)
 end
+hooks:close()

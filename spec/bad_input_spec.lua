@@ -1,8 +1,10 @@
+local flavour = require("spec.support.flavour")
 local process = require("spec.support.process")
 local raises = require("spec.support.raises")
 local shell = require("spec.support.shell")
 local temp = require("spec.support.temp")
 local webhook = require("webhook")
+local with = require("spec.support.with")
 
 local CHILD_SECONDS = 60
 
@@ -134,27 +136,29 @@ describe("a full disk", function()
   it("is an error of emit, and loses nothing that was stored", function()
     temp.with_folder(function(folder)
       local path = folder .. "/webhooks.db"
-      local build = os.getenv("LW_BUILD") or "./build"
-      local child <close> = process.spawn({
-        "sh", "-c", [[ulimit -f 2000; trap "" XFSZ; exec lua5.4 spec/support/full_disk_child.lua "$1"]], "sh", path,
-      }, { env = { LUA_PATH_5_4 = "./lua/?.lua;./lua/?/init.lua;./?.lua;;", LUA_CPATH_5_4 = build .. "/?.so;;" } })
-      assert.equal(0, child:wait(CHILD_SECONDS), child:output())
-      local output = child:stdout()
+      local output, errors = with(process.spawn({
+        "sh", "-c", [[ulimit -f 2000; trap "" XFSZ; exec "$1" spec/support/full_disk_child.lua "$2"]], "sh",
+        flavour.interpreter, path,
+      }, { env = process.lua_environment() }), function(child)
+        assert.equal(0, child:wait(CHILD_SECONDS), child:output())
+        return child:stdout(), child:stderr()
+      end)
       local code, problem = output:match("refused\t(%S+)\t([^\n]+)\n")
-      assert.equal("full", code, output:sub(-500) .. child:stderr())
+      assert.equal("full", code, output:sub(-500) .. errors)
       assert.is_true(#problem > 0)
 
-      local hooks <close> = assert(webhook.open(path, { retry = false }))
-      local logged, stored = {}, 0
-      for _, delivery in hooks.log:each() do
-        logged[assert(delivery.request_body:match('"id":"n(%d+)"'))] = true
-      end
-      for number in output:gmatch("stored\t(%d+)\n") do
-        stored = stored + 1
-        assert.is_true(logged[number], "lost: " .. number)
-      end
-      assert.is_true(stored > 0)
-      assert(hooks:emit(webhook.events.job_finished({ id = "afterwards" })))
+      with(assert(webhook.open(path, { retry = false })), function(hooks)
+        local logged, stored = {}, 0
+        for _, delivery in hooks.log:each() do
+          logged[assert(delivery.request_body:match('"id":"n(%d+)"'))] = true
+        end
+        for number in output:gmatch("stored\t(%d+)\n") do
+          stored = stored + 1
+          assert.is_true(logged[number], "lost: " .. number)
+        end
+        assert.is_true(stored > 0)
+        assert(hooks:emit(webhook.events.job_finished({ id = "afterwards" })))
+      end)
     end)
   end)
 end)

@@ -5,6 +5,7 @@ local start_receiver = require("spec.support.receiver").start
 local temp = require("spec.support.temp")
 local wait = require("spec.support.wait")
 local webhook = require("webhook")
+local with = require("spec.support.with")
 
 -- arg: database, number of events, lease, "stay" to wait for the end after the emits.
 local CHILD = [[
@@ -57,8 +58,9 @@ describe("many events", function()
   end
 
   local function create(path)
-    local hooks <close> = sample.open(folder)
-    sample.hook(hooks, receiver.url .. path, { app_id = "app" })
+    with(sample.open(folder), function(hooks)
+      sample.hook(hooks, receiver.url .. path, { app_id = "app" })
+    end)
   end
 
   -- Every delivery of the log arrived `at most` so many times, at least once, and succeeded.
@@ -73,52 +75,58 @@ describe("many events", function()
       end
       ids[id] = nil
     end
-    assert.same({}, table.move(wrong, 1, 10, 1, {}))
+    assert.equal("", table.concat(wrong, "\n", 1, math.min(#wrong, 10)))
     assert.equal(expected, logged)
     assert.equal(expected, #hooks.log)
     assert.is_nil(next(ids))
   end
 
   it("of one process arrive exactly once each", function()
-    local hooks <close> = sample.open(folder)
-    sample.hook(hooks, receiver.url .. "/ok")
-    local list = {}
-    for index = 1, 10000 do
-      list[index] = webhook.events.job_finished({ id = tostring(index), appId = sample.app_id })
-    end
-    assert.equal(10000, #assert(hooks:emit_all(list)))
-    assert.is_true(hooks:drain(60))
-    check(hooks, 10000, 1)
-    assert.equal(10000, receiver:total())
+    with(sample.open(folder), function(hooks)
+      sample.hook(hooks, receiver.url .. "/ok")
+      local list = {}
+      for index = 1, 10000 do
+        list[index] = webhook.events.job_finished({ id = tostring(index), appId = sample.app_id })
+      end
+      assert.equal(10000, #assert(hooks:emit_all(list)))
+      assert.is_true(hooks:drain(60))
+      check(hooks, 10000, 1)
+      assert.equal(10000, receiver:total())
+    end)
   end)
 
   it("of two processes that share a database arrive exactly once each", function()
     create("/ok")
-    local first <close> = start("5000", "15")
-    local second <close> = start("5000", "15")
-    assert.equal(0, first:wait(60), first:output())
-    assert.equal(0, second:wait(60), second:output())
-    local hooks <close> = sample.open(folder)
-    assert.is_true(hooks:drain(60))
-    check(hooks, 10000, 1)
-    assert.equal(10000, receiver:total())
+    with(start("5000", "15"), function(first)
+      with(start("5000", "15"), function(second)
+        assert.equal(0, first:wait(60), first:output())
+        assert.equal(0, second:wait(60), second:output())
+      end)
+    end)
+    with(sample.open(folder), function(hooks)
+      assert.is_true(hooks:drain(60))
+      check(hooks, 10000, 1)
+      assert.equal(10000, receiver:total())
+    end)
   end)
 
   it("survive a kill -9 of the process that emitted them", function()
     create("/slow/5")
-    local child <close> = start("5000", "2", "stay")
-    wait.for_condition("the emits", 30, function()
-      assert(child:running(), child:output())
-      return child:stdout():find("emitted", 1, true) and receiver:stats("/slow/5").active > 0
+    with(start("5000", "2", "stay"), function(child)
+      wait.for_condition("the emits", 30, function()
+        assert(child:running(), child:output())
+        return child:stdout():find("emitted", 1, true) and receiver:stats("/slow/5").active > 0
+      end)
+      child:kill("KILL")
+      assert.equal(137, child:wait(10))
     end)
-    child:kill("KILL")
-    assert.equal(137, child:wait(10))
     assert.is_true(receiver:total() < 5000, "all were sent before the kill")
-    local hooks <close> = sample.open(folder, { lease = 2 })
-    wait.for_condition("every delivery", 60, function()
-      assert(hooks:drain(60))
-      return hooks:stats().pending == 0
+    with(sample.open(folder, { lease = 2 }), function(hooks)
+      wait.for_condition("every delivery", 60, function()
+        assert(hooks:drain(60))
+        return hooks:stats().pending == 0
+      end)
+      check(hooks, 5000, 2)
     end)
-    check(hooks, 5000, 2)
   end)
 end)

@@ -2,6 +2,7 @@ local sample = require("spec.support.sample")
 local start_receiver = require("spec.support.receiver").start
 local temp = require("spec.support.temp")
 local webhook = require("webhook")
+local with = require("spec.support.with")
 
 describe("TLS", function()
   local receiver
@@ -22,10 +23,11 @@ describe("TLS", function()
     -- Each returns the status ("succeeded" or "failed") and the error.
     ["a dispatcher"] = function(url, ca_file)
       return temp.with_folder(function(_, folder)
-        local hooks <close> = sample.open(folder, { ca_file = ca_file, timeout = 5 })
-        sample.hook(hooks, url)
-        local delivery = sample.deliver(hooks)
-        return delivery.status, delivery.attempts[1].error
+        return with(sample.open(folder, { ca_file = ca_file, timeout = 5 }), function(hooks)
+          sample.hook(hooks, url)
+          local delivery = sample.deliver(hooks)
+          return delivery.status, delivery.attempts[1].error
+        end)
       end)
     end,
     ["webhook.send"] = function(url, ca_file)

@@ -1,3 +1,4 @@
+local flavour = require("spec.support.flavour")
 local raises = require("spec.support.raises")
 local webhook = require("webhook")
 
@@ -58,7 +59,7 @@ describe("hooks.webhooks", function()
     assert.equal("raw", hook.format)
     assert.same({ "job_created", "job_finished" }, hook.events)
     assert.is_true(hook.enabled)
-    assert.equal("integer", math.type(hook.created_at))
+    assert.is_true(flavour.is_integer(hook.created_at))
     assert.equal(hook.created_at, hook.updated_at)
     assert.same(hook, hooks.webhooks:get(hook.id))
 
@@ -142,7 +143,7 @@ describe("hooks.webhooks", function()
   end)
 
   it("refuses text that is no UTF-8", function()
-    refused("name", { name = "a\xff" })
+    refused("name", { name = "a\255" })
   end)
 
   it("refuses a secret on a chat format, in either order", function()

@@ -1,4 +1,5 @@
 -- Child processes in the background, with known process ids and exit codes.
+local flavour = require("spec.support.flavour")
 local shell = require("spec.support.shell")
 local temp = require("spec.support.temp")
 local wait = require("spec.support.wait")
@@ -21,18 +22,21 @@ function process.spawn(words, options)
   self.stdout_file = folder:file("stdout")
   self.stderr_file = folder:file("stderr")
 
-  local command = { "env" }
-  local assignments = {}
+  local removed, assignments = {}, {}
   for name, value in pairs(options.env or {}) do
     if value == false then
-      command[#command + 1] = "-u"
-      command[#command + 1] = name
+      removed[#removed + 1] = "-u"
+      removed[#removed + 1] = name
     else
       assignments[#assignments + 1] = name .. "=" .. tostring(value)
     end
   end
-  table.move(assignments, 1, #assignments, #command + 1, command)
-  table.move(words, 1, #words, #command + 1, command)
+  local command = { "env" }
+  for _, list in ipairs({ removed, assignments, words }) do
+    for _, word in ipairs(list) do
+      command[#command + 1] = word
+    end
+  end
 
   -- The subshell stays as the parent, so it collects the exit code; `env`
   -- replaces itself by the command, so $! is the command's own id.
@@ -63,23 +67,20 @@ function process.spawn(words, options)
   return self
 end
 
---- Starts a Lua script with the project's modules on its path.
+--- The environment of scripts that use the project's modules.
+function process.lua_environment()
+  return flavour.environment((shell.check("pwd"):gsub("%s+$", "")))
+end
+
+--- Starts a Lua script, in the Lua that runs the specs, with the project's modules on its path.
 -- options.args: list of arguments; options.env and options.cwd: see spawn.
 function process.start(script, options)
   options = options or {}
-  local build = os.getenv("LW_BUILD") or "build"
-  local root = shell.check("pwd"):gsub("%s+$", "")
-  if build:sub(1, 1) ~= "/" then
-    build = root .. "/" .. build
-  end
-  local env = {
-    LUA_PATH_5_4 = ("%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;;"):format(root, root, root),
-    LUA_CPATH_5_4 = build .. "/?.so;;",
-  }
+  local env = process.lua_environment()
   for name, value in pairs(options.env or {}) do
     env[name] = value
   end
-  local words = { "lua5.4", script }
+  local words = { flavour.interpreter, script }
   for _, argument in ipairs(options.args or {}) do
     words[#words + 1] = argument
   end

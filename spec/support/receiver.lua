@@ -1,6 +1,7 @@
 -- A real web server (nginx) that receives webhooks, counts them and misbehaves
 -- on request. See receiver_handler.lua for the places it serves.
 local cjson = require("cjson")
+local flavour = require("spec.support.flavour")
 local http = require("socket.http")
 local mime = require("mime")
 local process = require("spec.support.process")
@@ -76,7 +77,7 @@ local function free_ports(count)
   for index = 1, count do
     listeners[index] = assert(socket.bind("127.0.0.1", 0))
     local _, port = listeners[index]:getsockname()
-    ports[index] = math.tointeger(tonumber(port))
+    ports[index] = flavour.whole(tonumber(port))
   end
   for _, listener in ipairs(listeners) do
     listener:close()
@@ -308,7 +309,7 @@ end
 function Receiver:stats(path)
   local stats = cjson.decode((control(self, "/_stats?path=" .. url.escape(path or ""))))
   for name, value in pairs(stats) do
-    stats[name] = math.tointeger(value) or value
+    stats[name] = flavour.whole(value)
   end
   return stats
 end
@@ -330,14 +331,14 @@ end
 
 --- Number of POST requests that carried this Webhook-Id.
 function Receiver:count(id)
-  return math.tointeger(tonumber((control(self, "/_count?id=" .. url.escape(id)))))
+  return flavour.whole(tonumber((control(self, "/_count?id=" .. url.escape(id)))))
 end
 
 --- Table: Webhook-Id -> number of POST requests.
 function Receiver:ids()
   local ids = {}
   for count, id in control(self, "/_ids"):gmatch("(%d+) ([^\n]*)\n") do
-    ids[id] = math.tointeger(tonumber(count))
+    ids[id] = flavour.whole(tonumber(count))
   end
   return ids
 end

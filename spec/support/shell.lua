@@ -17,10 +17,11 @@ end
 
 --- Runs a command line; returns its output (both streams) and its exit code.
 function shell.run(command_line)
-  local pipe = assert(io.popen("{ " .. command_line .. "\n} 2>&1", "r"))
-  local output = pipe:read("a")
-  local _, _, code = pipe:close()
-  return output, code
+  -- The code goes out as text: in Lua 5.1 a pipe that is closed does not tell it.
+  local pipe = assert(io.popen("( " .. command_line .. "\n) 2>&1; echo \" $?\"", "r"))
+  local output, code = pipe:read("*a"):match("^(.*) (%d+)\n$")
+  pipe:close()
+  return output, tonumber(code)
 end
 
 --- Runs a command line that has to succeed; returns its output.
@@ -38,7 +39,7 @@ function shell.read_file(path)
   if not file then
     return nil
   end
-  local content = file:read("a")
+  local content = file:read("*a")
   file:close()
   return content
 end

@@ -1,5 +1,6 @@
 -- Temporary folders that are removed again.
 local shell = require("spec.support.shell")
+local with = require("spec.support.with")
 
 local temp = {}
 
@@ -14,13 +15,9 @@ end
 
 --- Calls `fn(path, folder)` and removes the folder however that ends.
 function temp.with_folder(fn)
-  local folder = temp.folder()
-  local results = table.pack(xpcall(fn, debug.traceback, folder.path, folder))
-  folder:remove()
-  if not results[1] then
-    error(results[2], 0)
-  end
-  return table.unpack(results, 2, results.n)
+  return with(temp.folder(), function(folder)
+    return fn(folder.path, folder)
+  end)
 end
 
 --- The path of `name` inside the folder.
