@@ -46,7 +46,7 @@ static bool read_show(lua_State *L, int index, struct lw_event *event) {
   bool ok = true;
   if (lua_istable(L, -1)) {
     ok = push_key(event, "fields") && lw_event_open(event, LW_ARRAY);
-    size_t count = lua_rawlen(L, -1);
+    size_t count = lwl_raw_length(L, -1);
     for (size_t i = 1; ok && i <= count; i++) {
       lua_rawgeti(L, -1, (lua_Integer)i);
       ok = read_entry(L, event);

@@ -64,7 +64,7 @@ static bool add_headers(lua_State *L, struct lw_request *request, struct lw_erro
 
 static void push_response(lua_State *L, const struct lw_response *response) {
   lua_newtable(L);
-  lua_pushinteger(L, response->sent_at);
+  lwl_push_integer(L, response->sent_at);
   lua_setfield(L, -2, "sent_at");
   lua_pushnumber(L, (double)response->duration / 1e6);
   lua_setfield(L, -2, "duration");

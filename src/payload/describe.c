@@ -14,15 +14,19 @@ static const int64_t LAST_TIME = INT64_C(253402300799999);
 
 /* -- numbers, durations, times -------------------------------------------------------------------- */
 
-size_t lw_describe_integer(int64_t value, char out[LW_VALUE_SIZE]) {
+static size_t describe_unsigned(uint64_t value, char *out) {
   char digits[LW_VALUE_SIZE];
   size_t count = 0, used = 0;
-  uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-  do digits[count++] = (char)('0' + rest % 10);
-  while ((rest /= 10) > 0);
-  if (value < 0) out[used++] = '-';
+  do digits[count++] = (char)('0' + value % 10);
+  while ((value /= 10) > 0);
   while (count > 0) out[used++] = digits[--count];
   return used;
+}
+
+size_t lw_describe_integer(int64_t value, char out[LW_VALUE_SIZE]) {
+  if (value >= 0) return describe_unsigned((uint64_t)value, out);
+  out[0] = '-';
+  return 1 + describe_unsigned(0 - (uint64_t)value, out + 1);
 }
 
 static size_t add_unit(char out[LW_VALUE_SIZE], size_t used, int64_t amount, const char *unit) {
@@ -242,6 +246,8 @@ static void describe_number(struct lw_text key, const struct lw_node *node, char
     field->value.length = lw_describe_time(value, made);
   } else if (is_whole && duration_key(key) && value >= 0) {
     field->value.length = lw_describe_duration(value, made);
+  } else if (node->kind == LW_UNSIGNED) {
+    field->value.length = describe_unsigned(node->as.wide, made);
   } else if (is_whole) {
     field->value.length = lw_describe_integer(value, made);
   } else {
@@ -262,6 +268,7 @@ bool lw_describe_value(const struct lw_event_view *event, struct lw_text key, co
       field->value = node->kind == LW_TRUE ? LW_TEXT_OF("yes") : LW_TEXT_OF("no");
       return true;
     case LW_INTEGER:
+    case LW_UNSIGNED:
     case LW_DOUBLE:
       describe_number(key, node, made, field);
       return true;
