@@ -136,7 +136,7 @@ local gone = assert(hooks.webhooks:create {
 assert(hooks:emit(job(2, "canceled"), { app_id = "other" }))
 local refused = hooks.log:where { webhook_id = gone.id, status = "failed" }
 repeat hooks:drain(0.1) until refused:count() == 1
-say("done")
+say("it is disabled: %s", hooks.webhooks:get(gone.id).disabled_reason)
 
 step "Every attempt of the delivery that was resent"
 for id, delivery in hooks.log:where({ webhook_id = broken.id }):each() do

@@ -16,6 +16,7 @@ local OPEN = {
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean" }
 local EMIT_ALL = { app_id = "string", durable = "boolean" }
+local MAX_DELAYS = 32 -- of a retry schedule
 local WAIT_SLICE = 0.25 -- seconds; between slices Lua's hooks run, so that Ctrl-C ends a wait
 
 local function check_range(options, name, low, high, level)
@@ -23,6 +24,43 @@ local function check_range(options, name, low, high, level)
   if value and (value < low or value > high) then
     error(("webhook.open: option '%s' must be %d to %d"):format(name, low, high), level + 1)
   end
+end
+
+local RETRY = { base = "positive", factor = "positive", max = "positive", attempts = "integer" }
+local LONGEST_DELAY = 30 * 86400 -- seconds
+
+-- { base, factor, max, attempts } as the list of delays before the second, third, … attempt.
+local function growing_delays(retry, level)
+  check.options(retry, RETRY, "webhook.open: retry", level + 1)
+  local attempts, delay = retry.attempts or 10, retry.base or 5
+  if attempts < 1 or attempts > MAX_DELAYS + 1 then
+    error(("webhook.open: option 'retry': attempts must be 1 to %d"):format(MAX_DELAYS + 1), level + 1)
+  end
+  local list = {}
+  for i = 1, attempts - 1 do
+    list[i] = math.min(delay, retry.max or LONGEST_DELAY, LONGEST_DELAY)
+    delay = delay * (retry.factor or 2)
+  end
+  return list
+end
+
+local function check_delays(list, level)
+  for i, delay in ipairs(list) do
+    if type(delay) ~= "number" or not (delay >= 0 and delay <= LONGEST_DELAY) then
+      error(("webhook.open: option 'retry': delay %d must be 0 to %d seconds"):format(i, LONGEST_DELAY), level + 1)
+    end
+  end
+end
+
+-- The options with `retry` as a list or false. Called by hooks.open, two levels below the application.
+local function with_schedule(options)
+  local retry = options.retry
+  if type(retry) ~= "table" then return options end
+  local copy = {}
+  for name, value in pairs(options) do copy[name] = value end
+  if #retry == 0 and next(retry) ~= nil then copy.retry = growing_delays(retry, 4) end
+  check_delays(copy.retry, 4)
+  return copy
 end
 
 --- Opens a dispatcher on a store. See webhook.open.
@@ -34,12 +72,7 @@ function hooks.open(path, options)
   check_range(options, "max_response_body", 0, 64 * 1024 * 1024, 3)
   check_range(options, "lease", 1, 3600, 3)
   check_range(options, "close_timeout", 0, 86400, 3)
-  for i, delay in ipairs(options.retry or {}) do
-    if type(delay) ~= "number" or not (delay >= 0 and delay <= 30 * 86400) then
-      error(("webhook.open: option 'retry': delay %d must be 0 to 2592000 seconds"):format(i), 3)
-    end
-  end
-  local handle, message, code = core.open(path, options)
+  local handle, message, code = core.open(path, with_schedule(options))
   if not handle then return nil, message, code end
   return setmetatable({
     handle = handle,

@@ -36,7 +36,9 @@ end
 --- Opens a dispatcher.
 -- @param path     a SQLite file, or ":memory:", which keeps nothing
 -- @param options  allow_networks, timeout (15 s), connect_timeout (5 s), connections (64), close_timeout (10 s),
---                 max_response_body (20000 bytes), retry (list of seconds, or false), user_agent, ca_file, lease (15 s)
+--                 max_response_body (20000 bytes), user_agent, ca_file, lease (15 s); retry: seconds before the 2nd, 3rd, …
+--                 attempt, or { base = 5, factor = 2, max = …, attempts = 10 }, or false. Default: 5 s, 5 min, 30 min, 2 h,
+--                 5 h, 10 h, 14 h, 20 h, 24 h. Each is +-20 %, and longer where the receiver's Retry-After asks for it.
 -- @return the dispatcher, or nil, message, code
 -- @usage local hooks = assert(webhook.open("webhooks.db"))
 function webhook.open(path, options)

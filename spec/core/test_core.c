@@ -152,9 +152,6 @@ static void retry_follows_the_schedule_within_the_jitter(void **state) {
   assert_int_equal(lw_retry_delay(&schedule, 1, UINT32_MAX), 1200);
   assert_int_equal(lw_retry_delay(&schedule, 2, UINT32_MAX), 86400000);
   assert_int_equal(lw_retry_delay(&schedule, 3, 0), -1);
-  assert_int_equal(lw_retry_verdict(204), LW_VERDICT_SUCCESS);
-  assert_int_equal(lw_retry_verdict(301), LW_VERDICT_AGAIN);
-  assert_int_equal(lw_retry_verdict(0), LW_VERDICT_AGAIN);
 }
 
 static void the_published_vector_holds(void **state) {

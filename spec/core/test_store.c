@@ -489,14 +489,44 @@ static void test_damaged_pages(void **state) {
   assert_refused(path, "corrupt");
 }
 
+static void run_sql(const char *sql) {
+  struct lw_statement *statement = lw_cached(store, sql, &error);
+  assert_non_null(statement);
+  OK(lw_run(store, statement, NULL, &error));
+}
+
+/* A file of schema 1 is brought up to date when it is opened, and keeps what it holds. */
+static void test_old_schema_is_upgraded(void **state) {
+  (void)state;
+  struct lw_id id = id_at(1);
+  add_webhook(1, "a", true);
+  run_sql("ALTER TABLE webhooks DROP COLUMN disabled_reason");
+  run_sql("UPDATE meta SET value = 1 WHERE name = 'schema'");
+  lw_store_close(store);
+  for (int times = 0; times < 2; times++) {
+    struct lw_webhook webhook;
+    bool found;
+    store = lw_store_open(path, &error);
+    assert_non_null(store);
+    OK(lw_store_get_webhook(store, &id, &webhook, &found, &error));
+    assert_true(found);
+    assert_null(webhook.disabled_reason);
+    lw_webhook_clear(&webhook);
+    OK(lw_store_disable_webhook(store, &id, "gone", NOW, &error));
+    if (times == 0) run_sql("UPDATE webhooks SET disabled_reason = NULL");
+    lw_store_close(store);
+  }
+  store = lw_store_open(path, &error);
+}
+
 static void test_future_schema(void **state) {
   (void)state;
   struct lw_statement *statement =
-      lw_cached(store, "UPDATE meta SET value = 2 WHERE name = 'schema'", &error);
+      lw_cached(store, "UPDATE meta SET value = 99 WHERE name = 'schema'", &error);
   assert_non_null(statement);
   OK(lw_run(store, statement, NULL, &error));
   assert_refused(path, "store");
-  assert_non_null(strstr(error.message, "schema 2"));
+  assert_non_null(strstr(error.message, "schema 99"));
 }
 
 static void test_many_filters_share_a_bounded_cache(void **state) {
@@ -571,6 +601,7 @@ int main(void) {
       TEST(test_bad_paths),
       TEST(test_garbage_is_left_alone),
       TEST(test_damaged_pages),
+      TEST(test_old_schema_is_upgraded),
       TEST(test_future_schema),
       TEST(test_many_filters_share_a_bounded_cache),
       TEST(test_full_disk),

@@ -176,6 +176,15 @@ locations["flaky"] = function(argument, path, id)
   answer(200, "ok")
 end
 
+-- The first request of a delivery is told to wait so many seconds.
+locations["throttled"] = function(argument, path, id)
+  if add(flaky, path .. " " .. (id or ""), 1) > 1 then
+    return answer(200, "ok")
+  end
+  ngx.header["Retry-After"] = argument
+  answer(429, "slow down")
+end
+
 locations["hang"] = function()
   ngx.sleep(FOREVER_SECONDS)
 end

@@ -120,13 +120,23 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
   return command->job(d->store, command->context, error) && lw_routing_refresh(&d->routing, d->store, error);
 }
 
+/* Its owner can enable it again. What waits for it is canceled, as when the owner disables it. */
+static bool disable(struct lw_dispatcher *d, const struct lw_id *webhook, const char *reason,
+                    struct lw_error *error) {
+  return lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), error) &&
+         lw_store_cancel_webhook(d->store, webhook, reason, error) &&
+         lw_routing_refresh(&d->routing, d->store, error);
+}
+
 static bool record(struct lw_dispatcher *d, const struct lw_flight *flight, struct lw_error *error) {
   if (lw_flight_unsent(flight)) return lw_store_release(d->store, &flight->id, &d->id, error);
   uint32_t random = 0;
   d->clock->random(d->clock->context, &random, sizeof random);
   struct lw_outcome outcome = lw_flight_outcome(flight, &d->id, &d->options.retry, now_ms(d), random);
   if (outcome.status == LW_PENDING && outcome.due_at < d->claim_at) d->claim_at = outcome.due_at;
-  return lw_store_record(d->store, &outcome, error);
+  if (!lw_store_record(d->store, &outcome, error)) return false;
+  struct lw_verdict verdict = lw_flight_verdict(flight, outcome.due_at);
+  return verdict.kind != LW_VERDICT_DISABLE || disable(d, &flight->webhook_id, verdict.reason, error);
 }
 
 /* Other dispatchers took our claims while we were stalled: go on under a new name. */
@@ -196,9 +206,8 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
 
 static void count_outcome(struct lw_dispatcher *d, const struct lw_flight *flight) {
   if (lw_flight_unsent(flight)) return;
-  const struct lw_response *response = &flight->request->response;
   d->totals.attempts++;
-  if (response->error_code == NULL && lw_retry_verdict(response->status) == LW_VERDICT_SUCCESS)
+  if (lw_flight_verdict(flight, 0).kind == LW_VERDICT_SUCCESS)
     d->totals.succeeded++;
   else
     d->totals.failed++;

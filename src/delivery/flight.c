@@ -34,6 +34,8 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
   struct lw_request *request = flight->request = lw_request_new(route->webhook->url);
   if (request == NULL) return false;
   request->context = flight;
+  flight->webhook_id = route->webhook->id;
+  flight->format = route->format->name;
   request->body = flight->body;
   request->body_length = flight->body_length;
   request->timeout = timeout;
@@ -68,13 +70,19 @@ struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct
       .error = response->error_code ? response->error : NULL,
       .trigger = trigger_of(flight),
   };
-  bool answered = response->error_code == NULL;
-  if (answered && lw_retry_verdict(response->status) == LW_VERDICT_SUCCESS) return outcome;
-  int64_t delay = lw_retry_delay(schedule, flight->tries + 1, random);
+  struct lw_verdict verdict = lw_flight_verdict(flight, now);
+  if (verdict.kind == LW_VERDICT_SUCCESS) return outcome;
+  int64_t delay = -1;
+  if (verdict.kind == LW_VERDICT_AGAIN) delay = lw_retry_delay(schedule, flight->tries + 1, random);
+  if (delay >= 0 && delay < verdict.wait) delay = verdict.wait;
   outcome.status = delay < 0 ? LW_FAILED : LW_PENDING;
   outcome.due_at = delay < 0 ? now : now + delay;
-  if (delay < 0) outcome.reason = "the retry schedule is used up";
+  if (delay < 0) outcome.reason = verdict.reason ? verdict.reason : "the retry schedule is used up";
   return outcome;
+}
+
+struct lw_verdict lw_flight_verdict(const struct lw_flight *flight, int64_t now) {
+  return lw_verdict_of(flight->format, &flight->request->response, now);
 }
 
 bool lw_flight_unsent(const struct lw_flight *flight) {

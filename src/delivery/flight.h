@@ -4,12 +4,14 @@
 
 #include "delivery/retry.h"
 #include "delivery/routing.h"
+#include "delivery/verdict.h"
 #include "store/store.h"
 #include "transport/sender.h"
 
 struct lw_flight {
   struct lw_flight *next;
-  struct lw_id id;
+  struct lw_id id, webhook_id;
+  const char *format; /* static */
   int32_t attempts, tries;
   struct lw_request *request; /* owned by the sender while it is submitted */
   bool own_body;              /* the body is a chat format's, not the message's raw one */
@@ -26,6 +28,7 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
 /* What to record. Borrows from the flight. */
 struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,
                                     const struct lw_retry_schedule *schedule, int64_t now, uint32_t random);
+struct lw_verdict lw_flight_verdict(const struct lw_flight *flight, int64_t now);
 /* The sender gave it back without an attempt. */
 bool lw_flight_unsent(const struct lw_flight *flight);
 

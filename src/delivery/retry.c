@@ -2,12 +2,12 @@
 
 enum { JITTER_PERCENT = 20 };
 
-struct lw_retry_schedule lw_retry_default(void) {
-  return (struct lw_retry_schedule){.count = 4, .delays = {1000, 5000, 30000, 120000}};
-}
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 
-enum lw_verdict lw_retry_verdict(int status) {
-  return status >= 200 && status <= 299 ? LW_VERDICT_SUCCESS : LW_VERDICT_AGAIN;
+struct lw_retry_schedule lw_retry_default(void) {
+  return (struct lw_retry_schedule){.count = 9,
+                                    .delays = {5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR,
+                                               10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR}};
 }
 
 int64_t lw_retry_delay(const struct lw_retry_schedule *schedule, int tries, uint32_t random) {

@@ -1,5 +1,5 @@
-/* When an attempt is made again: pure functions of what happened, so that a schedule of days is tested in
- * milliseconds. */
+/* When a failed attempt is made again: pure functions of what happened, so that a schedule of days is tested
+ * in milliseconds. */
 #ifndef LW_DELIVERY_RETRY_H
 #define LW_DELIVERY_RETRY_H
 
@@ -13,13 +13,8 @@ struct lw_retry_schedule {
   int64_t delays[LW_RETRY_MAX_DELAYS]; /* milliseconds before the 2nd, 3rd, … attempt */
 };
 
-/* 1 s, 5 s, 30 s, 2 min. */
+/* 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: more than three days, as Standard Webhooks asks. */
 struct lw_retry_schedule lw_retry_default(void);
-
-enum lw_verdict { LW_VERDICT_SUCCESS, LW_VERDICT_AGAIN };
-
-/* 2xx is a success; anything else, and no answer (status 0), is tried again. */
-enum lw_verdict lw_retry_verdict(int status);
 
 /* Milliseconds until the next attempt after `tries` failed ones, with +-20 % jitter from `random` (any 32
  * random bits); -1 when the schedule is used up. */

@@ -44,6 +44,7 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
   lua_setfield(L, -2, "events");
   lua_pushboolean(L, webhook->enabled);
   lua_setfield(L, -2, "enabled");
+  set_text(L, "disabled_reason", webhook->disabled_reason);
   lua_pushboolean(L, webhook->signing_secret != NULL);
   lua_setfield(L, -2, "signed");
   lwl_push_integer(L, webhook->created_at);
@@ -73,6 +74,10 @@ static void take_fields(lua_State *L, struct lw_webhook *webhook) {
   lua_getfield(L, 2, "enabled");
   if (!lua_isnil(L, -1)) webhook->enabled = lua_toboolean(L, -1);
   lua_pop(L, 1);
+  if (webhook->enabled) {
+    free(webhook->disabled_reason);
+    webhook->disabled_reason = NULL;
+  }
   if (webhook->app_id == NULL) webhook->app_id = strdup("");
 }
 

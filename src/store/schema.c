@@ -3,10 +3,9 @@
 
 #include "store/store_private.h"
 
-#define SCHEMA 1
-
-/* {b} bytes, {i} integer, {k} the options of a table read by its key alone. Ids are 16 bytes that sort by
- * time. messages.app_id is '' where there is none, because NULLs would never collide in the unique index. */
+/* The tables of schema 1. {b} bytes, {i} integer, {k} the options of a table read by its key alone. Ids are
+ * 16 bytes that sort by time. messages.app_id is '' where there is none, because NULLs would never collide in
+ * the unique index. */
 static const char *const tables[] = {
     "CREATE TABLE webhooks (id {b} NOT NULL PRIMARY KEY, app_id TEXT, name TEXT, url TEXT NOT NULL, format "
     "TEXT,"
@@ -28,6 +27,12 @@ static const char *const tables[] = {
     "CREATE TABLE dispatchers (id {b} NOT NULL PRIMARY KEY, lease_until {i} NOT NULL)",
     "INSERT INTO meta (name, value) VALUES ('webhooks_version', 1)",
 };
+
+/* Each makes a schema of the one before it: the first makes schema 2. New files take the same way. */
+static const char *const upgrades[] = {
+    "ALTER TABLE webhooks ADD COLUMN disabled_reason TEXT",
+};
+enum { SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };
 
 static void add_word(struct lw_buffer *sql, const struct lw_driver *driver, char word) {
   lw_buffer_append_text(sql, word == 'b'   ? driver->bytes_type
@@ -74,19 +79,25 @@ static bool schema_version(struct lw_store *store, int64_t *version, struct lw_e
 static bool create_tables(struct lw_store *store, struct lw_error *error) {
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
     if (!execute(store, tables[i], error)) return false;
-  char insert[80];
-  snprintf(insert, sizeof insert, "INSERT INTO meta (name, value) VALUES ('schema', %d)", SCHEMA);
-  return execute(store, insert, error);
+  return execute(store, "INSERT INTO meta (name, value) VALUES ('schema', 1)", error);
 }
 
-static bool create_or_check(struct lw_store *store, struct lw_error *error) {
+static bool upgrade(struct lw_store *store, int64_t version, struct lw_error *error) {
+  for (int64_t i = version - 1; i < SCHEMA - 1; i++)
+    if (!execute(store, upgrades[i], error)) return false;
+  char update[80];
+  snprintf(update, sizeof update, "UPDATE meta SET value = %d WHERE name = 'schema'", SCHEMA);
+  return version == SCHEMA || execute(store, update, error);
+}
+
+static bool create_or_upgrade(struct lw_store *store, struct lw_error *error) {
   int64_t version;
   if (!execute(store, "CREATE TABLE IF NOT EXISTS meta (name TEXT NOT NULL PRIMARY KEY, value {i} NOT NULL)",
                error))
     return false;
   if (!schema_version(store, &version, error)) return false;
-  if (version == 0) return create_tables(store, error);
-  if (version == SCHEMA) return true;
+  if (version == 0 && !create_tables(store, error)) return false;
+  if (version <= SCHEMA) return upgrade(store, version == 0 ? 1 : version, error);
   return lw_fail(error, "store",
                  "the database has schema %lld, this version knows schema %d; use the version that made it",
                  (long long)version, SCHEMA);
@@ -96,5 +107,5 @@ static bool create_or_check(struct lw_store *store, struct lw_error *error) {
 bool lw_schema_prepare(struct lw_store *store, struct lw_error *error) {
   struct lw_scope scope;
   if (!lw_scope_begin(store, &scope, error)) return false;
-  return lw_scope_end(store, &scope, create_or_check(store, error), error);
+  return lw_scope_end(store, &scope, create_or_upgrade(store, error), error);
 }

@@ -44,6 +44,7 @@ struct lw_webhook {
   char *events;         /* names joined by ',' ("*" for all) */
   char *signing_secret; /* NULL: none */
   bool enabled;
+  char *disabled_reason; /* why the dispatcher disabled it; NULL: it did not */
   int64_t created_at, updated_at;
 };
 struct lw_webhook_list {
@@ -61,6 +62,8 @@ void lw_webhook_list_free(struct lw_webhook_list *list);
 bool lw_store_insert_webhook(struct lw_store *, const struct lw_webhook *, struct lw_error *);
 /* Writes all fields of the row with that id; *found says whether there was one. */
 bool lw_store_update_webhook(struct lw_store *, const struct lw_webhook *, bool *found, struct lw_error *);
+bool lw_store_disable_webhook(struct lw_store *, const struct lw_id *, const char *reason, int64_t now,
+                              struct lw_error *);
 bool lw_store_delete_webhook(struct lw_store *, const struct lw_id *, bool *found, struct lw_error *);
 bool lw_store_get_webhook(struct lw_store *, const struct lw_id *, struct lw_webhook *, bool *found,
                           struct lw_error *);

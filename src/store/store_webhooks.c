@@ -5,7 +5,8 @@
 
 #include "store/store_private.h"
 
-#define COLUMNS "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at"
+#define COLUMNS \
+  "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason"
 #define QUERY_MAXIMUM 8192
 
 void lw_webhook_clear(struct lw_webhook *webhook) {
@@ -17,6 +18,7 @@ void lw_webhook_clear(struct lw_webhook *webhook) {
   free(webhook->url);
   free(webhook->format);
   free(webhook->events);
+  free(webhook->disabled_reason);
   *webhook = (struct lw_webhook){.enabled = false};
 }
 
@@ -41,6 +43,7 @@ static void bind_webhook(struct lw_store *store, struct lw_statement *statement,
   driver->bind_integer(statement, 8, webhook->enabled);
   driver->bind_integer(statement, 9, webhook->created_at);
   driver->bind_integer(statement, 10, webhook->updated_at);
+  driver->bind_text(statement, 11, webhook->disabled_reason);
 }
 
 static bool grow_version(struct lw_store *store, struct lw_error *error) {
@@ -66,9 +69,9 @@ static bool change(struct lw_store *store, struct lw_statement *statement, bool 
 
 bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *webhook,
                              struct lw_error *error) {
-  struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_WEBHOOK_INSERT,
-               "INSERT INTO webhooks (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", error);
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_WEBHOOK_INSERT,
+      "INSERT INTO webhooks (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
   return change(store, statement, NULL, error);
@@ -79,11 +82,24 @@ bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *we
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_WEBHOOK_UPDATE,
       "UPDATE webhooks SET app_id = $2, name = $3, url = $4, format = $5, events = $6, signing_secret = $7,"
-      " enabled = $8, created_at = $9, updated_at = $10 WHERE id = $1",
+      " enabled = $8, created_at = $9, updated_at = $10, disabled_reason = $11 WHERE id = $1",
       error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
   return change(store, statement, found, error);
+}
+
+bool lw_store_disable_webhook(struct lw_store *store, const struct lw_id *id, const char *reason, int64_t now,
+                              struct lw_error *error) {
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_WEBHOOK_DISABLE,
+      "UPDATE webhooks SET enabled = 0, disabled_reason = $2, updated_at = $3 WHERE id = $1 AND enabled = 1",
+      error);
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, id);
+  store->driver->bind_text(statement, 2, reason);
+  store->driver->bind_integer(statement, 3, now);
+  return change(store, statement, NULL, error);
 }
 
 bool lw_store_delete_webhook(struct lw_store *store, const struct lw_id *id, bool *found,
@@ -109,6 +125,7 @@ static bool read_webhook(struct lw_row *row, void *context) {
   webhook->enabled = lw_row_integer(row, 7) != 0;
   webhook->created_at = lw_row_integer(row, 8);
   webhook->updated_at = lw_row_integer(row, 9);
+  webhook->disabled_reason = lw_row_text(row, 10);
   return true;
 }
 
