@@ -42,6 +42,7 @@ bool lwl_read_presentation(lua_State *L, int index, struct lw_event *event);
 void lwl_open_integer(lua_State *L);
 void lwl_open_payload(lua_State *L);
 void lwl_open_signature(lua_State *L);
+void lwl_open_seen(lua_State *L);
 void lwl_open_dispatcher(lua_State *L);
 void lwl_open_send(lua_State *L);
 

@@ -57,6 +57,7 @@ int luaopen_webhook_core(lua_State *L) {
   lwl_open_integer(L);
   lwl_open_payload(L);
   lwl_open_signature(L);
+  lwl_open_seen(L);
   lwl_open_send(L);
   lwl_open_dispatcher(L);
   return 1;
