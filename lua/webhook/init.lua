@@ -5,6 +5,8 @@ local check = require "webhook.check"
 local events = require "webhook.events"
 local hooks = require "webhook.hooks"
 local integer = require "webhook.integer"
+local seen = require "webhook.seen"
+local signatures = require "webhook.signatures"
 
 local webhook = {
   _VERSION = core.version,
@@ -12,10 +14,14 @@ local webhook = {
   null = cjson.null,
   --- The builders of events, and define.
   events = events,
+  --- Stores of what was received, for verify to refuse replays.
+  seen = seen,
+  sign = signatures.sign,
+  verify = signatures.verify,
+  define_scheme = signatures.define_scheme,
 }
 
 local FORMATS = { raw = true, slack = true, discord = true, teams = true }
-local SCHEMES = { capawesome = true }
 
 local function check_name(name, known, what, level)
   if type(name) ~= "string" or not known[name] then
@@ -79,49 +85,6 @@ function webhook.preview(event, format)
   check_event(event, "preview")
   local text, message, code = written(core.preview, event)
   return text, message, code
-end
-
---- Signs a body.
--- @return a table of headers, or nil, message, code
--- @usage webhook.sign("capawesome", secret, body) --> { ["X-Signature"] = "9f86d0…" }
-function webhook.sign(scheme, secret, body)
-  check_name(scheme, SCHEMES, "scheme", 2)
-  if type(secret) ~= "string" or type(body) ~= "string" then
-    error("sign: a secret and a body expected, both strings", 2)
-  end
-  local signature, message, code = core.hmac_hex(secret, body)
-  if not signature then return nil, message, code end
-  return { ["X-Signature"] = signature }
-end
-
--- The one value of a header, names in any case; nil and a reason when it is missing or given twice.
-local function single_header(headers, wanted)
-  local found
-  for name, value in pairs(headers) do
-    if type(name) == "string" and name:lower() == wanted then
-      if found or (type(value) == "table" and #value > 1) then
-        return nil, ("the header %s is given twice"):format(wanted), "duplicate_header"
-      end
-      found = type(value) == "table" and value[1] or value
-    end
-  end
-  if type(found) ~= "string" or found == "" then
-    return nil, ("the header %s is missing or empty"):format(wanted), "missing_header"
-  end
-  return found
-end
-
---- Checks the signature of a webhook that came in.
--- @param headers  a table, names in any case, values strings or lists
--- @return true, or nil, a reason, and a code
-function webhook.verify(scheme, secret, headers, body)
-  check_name(scheme, SCHEMES, "scheme", 2)
-  if type(secret) ~= "string" or type(headers) ~= "table" or type(body) ~= "string" then
-    error("verify: a secret, a table of headers and a body expected", 2)
-  end
-  local signature, message, code = single_header(headers, "x-signature")
-  if not signature then return nil, message, code end
-  return core.verify(secret, signature, body)
 end
 
 local SEND = {

@@ -14,8 +14,9 @@
 #include "delivery/retry.h"
 #include "payload/event.h"
 #include "payload/format_raw.h"
+#include "signature/encoding.h"
 #include "signature/hmac.h"
-#include "signature/schemes.h"
+#include "signature/verify.h"
 
 /* A clock that stands still, with a random source that gives one byte for ever. */
 struct still {
@@ -154,16 +155,50 @@ static void retry_follows_the_schedule_within_the_jitter(void **state) {
   assert_int_equal(lw_retry_delay(&schedule, 3, 0), -1);
 }
 
+static struct lw_bytes bytes(const char *text) {
+  return (struct lw_bytes){text, strlen(text)};
+}
+
 static void the_published_vector_holds(void **state) {
   (void)state;
-  const char *secret = "It's a Secret to Everybody", *body = "Hello, World!";
-  const char *signature = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+  struct lw_bytes secret = bytes("It's a Secret to Everybody");
+  struct lw_field header = {bytes("x-signature"),
+                            bytes("757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")};
+  struct lw_verify_request request = {.scheme = lw_scheme_find("capawesome"),
+                                      .secrets = &secret,
+                                      .secret_count = 1,
+                                      .headers = &header,
+                                      .header_count = 1,
+                                      .body = bytes("Hello, World!")};
+  struct lw_proof proof;
   struct lw_error error;
-  assert_true(lw_capawesome_verify(secret, 26, signature, 64, body, 13, &error));
-  assert_false(lw_capawesome_verify(secret, 26, signature, 63, body, 13, &error));
-  assert_false(lw_capawesome_verify(secret, 26, signature, 64, body, 12, &error));
+  assert_true(lw_verify(&request, &proof, &error));
+  request.body.length--;
+  assert_false(lw_verify(&request, &proof, &error));
   assert_string_equal(error.code, "mismatch");
+  header.value.length--;
+  assert_false(lw_verify(&request, &proof, &error));
+  assert_string_equal(error.code, "bad_format");
   assert_null(lw_hmac_new("", 0));
+}
+
+static void base64_is_canonical_or_refused(void **state) {
+  (void)state;
+  const char *good[] = {"AA==", "/w==", "AAA=", "//8=", "////", "AAEC", "+/+/Zm9v"};
+  const char *bad[] = {
+      "", "A", "AA", "AAA", "AB==", "AAB=", "A===", "====", "A=A=", "AA=A", "AAAA=", "_-__", "AA A"};
+  uint8_t decoded[6];
+  char again[8];
+  size_t length;
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    assert_true(lw_base64_decode(bytes(good[i]), decoded, sizeof decoded, &length));
+    lw_base64_encode(decoded, length, again);
+    assert_int_equal(LW_BASE64_LENGTH(length), strlen(good[i]));
+    assert_memory_equal(again, good[i], strlen(good[i]));
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    assert_false(lw_base64_decode(bytes(bad[i]), decoded, sizeof decoded, &length));
+  assert_false(lw_base64_decode(bytes("AAAAAAAAAA=="), decoded, sizeof decoded, &length));
 }
 
 int main(void) {
@@ -176,6 +211,7 @@ int main(void) {
       cmocka_unit_test(an_event_becomes_raw_bytes),
       cmocka_unit_test(retry_follows_the_schedule_within_the_jitter),
       cmocka_unit_test(the_published_vector_holds),
+      cmocka_unit_test(base64_is_canonical_or_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

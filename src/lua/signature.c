@@ -1,6 +1,328 @@
+#include <math.h>
+#include <string.h>
+
 #include "lua/binding.h"
+#include "signature/encoding.h"
 #include "signature/hmac.h"
+#include "signature/keyring.h"
 #include "signature/schemes.h"
+#include "signature/sign.h"
+#include "signature/verify.h"
+
+#define KEYRING "webhook.keyring"
+#define SCHEME "webhook.scheme"
+
+/* sign and verify have the keyring and the metatable of schemes as upvalues: the registry would cost a
+ * look-up by name for each. */
+enum { KEYRING_UPVALUE = 1, SCHEME_UPVALUE = 2, UPVALUES = 2 };
+
+/* More than the names that any scheme reads: with so many, one stands there twice. */
+enum { MAX_FIELDS = 32 };
+
+/* Created empty, filled afterwards: an error half-way is always collected. */
+struct keyring_box {
+  struct lw_keyring *keyring;
+};
+struct scheme_box {
+  const struct lw_scheme *scheme;
+  struct lw_scheme *own; /* the same, when it was made by define_scheme */
+};
+
+/* -- reading arguments ------------------------------------------------------------------------------ */
+
+/* Raises at the line that called webhook.sign or webhook.verify, which called us. */
+static int misuse(lua_State *L, const char *message) {
+  luaL_where(L, 2);
+  lua_pushstring(L, message);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+static const struct lw_scheme *check_scheme(lua_State *L) {
+  const struct scheme_box *box = lua_touserdata(L, 1);
+  bool ours = box != NULL && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(SCHEME_UPVALUE));
+  if (!ours || box->scheme == NULL) luaL_argerror(L, 1, "a scheme expected");
+  lua_pop(L, 1);
+  return box->scheme;
+}
+
+static struct lw_keyring *keyring_of(lua_State *L) {
+  return ((struct keyring_box *)lua_touserdata(L, lua_upvalueindex(KEYRING_UPVALUE)))->keyring;
+}
+
+static bool read_bytes(lua_State *L, int index, struct lw_bytes *bytes) {
+  if (lua_type(L, index) != LUA_TSTRING) return false;
+  bytes->data = lua_tolstring(L, index, &bytes->length);
+  return true;
+}
+
+/* A string, or a list of strings; false for anything else. Of more than LW_MAX_SECRETS all are counted. */
+static bool read_secrets(lua_State *L, int index, struct lw_bytes secrets[LW_MAX_SECRETS], size_t *count) {
+  *count = 1;
+  if (read_bytes(L, index, &secrets[0])) return true;
+  if (!lua_istable(L, index)) return false;
+  *count = lua_rawlen(L, index);
+  lua_pushnil(L);
+  if (*count == 0 && lua_next(L, index)) return false;
+  for (size_t i = 0; i < *count; i++) {
+    struct lw_bytes secret;
+    lua_rawgeti(L, index, (int)i + 1);
+    bool ok = read_bytes(L, -1, &secret);
+    lua_pop(L, 1);
+    if (!ok) return false;
+    if (i < LW_MAX_SECRETS) secrets[i] = secret;
+  }
+  return true;
+}
+
+/* Whole seconds, rounded down, kept inside int64_t. */
+static int64_t to_seconds(lua_State *L, int index) {
+#if LUA_VERSION_NUM >= 503
+  if (lua_isinteger(L, index)) return lua_tointeger(L, index);
+#endif
+  double seconds = floor(lua_tonumber(L, index));
+  if (seconds >= (double)INT64_MAX) return INT64_MAX;
+  return seconds > (double)INT64_MIN ? (int64_t)seconds : INT64_MIN;
+}
+
+static int64_t now(void) {
+  return lw_system_clock()->now(lw_system_clock()->context) / 1000;
+}
+
+static int64_t seconds_option(lua_State *L, int options, const char *name) {
+  lua_getfield(L, options, name);
+  int64_t seconds = lua_type(L, -1) == LUA_TNUMBER ? to_seconds(L, -1) : now();
+  lua_pop(L, 1);
+  return seconds;
+}
+
+static int64_t tolerance_option(lua_State *L, int options) {
+  lua_getfield(L, options, "tolerance");
+  int64_t tolerance = LW_USUAL_TIME;
+  if (lua_type(L, -1) == LUA_TNUMBER) tolerance = to_seconds(L, -1);
+  if (lua_isboolean(L, -1)) tolerance = LW_ANY_TIME;
+  lua_pop(L, 1);
+  return tolerance;
+}
+
+static void bytes_option(lua_State *L, int options, const char *name, struct lw_bytes *bytes) {
+  lua_getfield(L, options, name);
+  read_bytes(L, -1, bytes); /* the string stays in the table */
+  lua_pop(L, 1);
+}
+
+/* A list { name, value, name, value, … } becomes an array that lives in a userdata on top of the stack;
+ * anything else becomes NULL. */
+static const struct lw_field *read_params(lua_State *L, int index, size_t *count) {
+  *count = 0;
+  if (!lua_istable(L, index)) return NULL;
+  *count = lua_rawlen(L, index) / 2;
+  struct lw_field *fields = lua_newuserdatauv(L, (*count + 1) * sizeof *fields, 0);
+  memset(fields, 0, (*count + 1) * sizeof *fields);
+  for (size_t i = 0; i < *count; i++) {
+    lua_rawgeti(L, index, (int)(2 * i + 1));
+    read_bytes(L, -1, &fields[i].name);
+    lua_rawgeti(L, index, (int)(2 * i + 2));
+    read_bytes(L, -1, &fields[i].value);
+    lua_pop(L, 2);
+  }
+  return fields;
+}
+
+/* -- sign ------------------------------------------------------------------------------------------- */
+
+static int push_headers(lua_State *L, const struct lw_signed *result) {
+  lua_createtable(L, 0, (int)result->count);
+  for (size_t i = 0; i < result->count; i++) {
+    lua_pushlstring(L, result->headers[i].value.data, result->headers[i].value.length);
+    lua_setfield(L, -2, result->headers[i].name);
+  }
+  return 1;
+}
+
+static void read_sign_options(lua_State *L, int options, struct lw_sign_request *request) {
+  request->timestamp = seconds_option(L, options, "timestamp");
+  bytes_option(L, options, "id", &request->id);
+  bytes_option(L, options, "url", &request->url);
+  request->params = read_params(L, options + 1, &request->param_count);
+}
+
+/* core.sign(scheme, secrets, body [, options [, params]]) -> headers | nil, message, code */
+static int sign(lua_State *L) {
+  struct lw_bytes secrets[LW_MAX_SECRETS];
+  struct lw_sign_request request = {.scheme = check_scheme(L), .secrets = secrets, .keyring = keyring_of(L)};
+  if (!read_secrets(L, 2, secrets, &request.secret_count) || !read_bytes(L, 3, &request.body))
+    return misuse(L,
+                  "sign: a secret and a body expected: the secret a string or a list of strings, the body a "
+                  "string");
+  lua_settop(L, 5);
+  if (lua_istable(L, 4))
+    read_sign_options(L, 4, &request);
+  else if (lw_scheme_has_timestamp(request.scheme))
+    request.timestamp = now();
+  char id[LW_ID_TEXT_SIZE];
+  if (request.id.data == NULL && request.scheme->headers[0].id != NULL) {
+    struct lw_id made;
+    lwl_new_id(&made);
+    lw_id_format(&made, id);
+    request.id = (struct lw_bytes){id, sizeof id - 1};
+  }
+  struct lw_signed result;
+  struct lw_error error;
+  return lw_sign(&request, &result, &error) ? push_headers(L, &result) : lwl_failure(L, &error);
+}
+
+/* -- verify ----------------------------------------------------------------------------------------- */
+
+/* A value that is no string counts as an empty one, which is a missing header. */
+static void add_value(lua_State *L, struct lw_field *fields, size_t *count, struct lw_bytes name) {
+  if (*count == MAX_FIELDS) return;
+  struct lw_bytes value = {"", 0};
+  read_bytes(L, -1, &value);
+  fields[(*count)++] = (struct lw_field){name, value};
+}
+
+/* The headers that the scheme reads. Strings stay in the table. */
+static size_t read_headers(lua_State *L, int index, const struct lw_scheme *scheme,
+                           struct lw_field fields[MAX_FIELDS]) {
+  size_t count = 0;
+  struct lw_bytes name;
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    if (!read_bytes(L, -2, &name) || !lw_scheme_reads(scheme, name)) continue;
+    if (!lua_istable(L, -1)) {
+      add_value(L, fields, &count, name);
+      continue;
+    }
+    size_t values = lua_rawlen(L, -1);
+    for (size_t i = 1; i <= values && count < MAX_FIELDS; i++) {
+      lua_rawgeti(L, -1, (int)i);
+      add_value(L, fields, &count, name);
+      lua_pop(L, 1);
+    }
+  }
+  return count;
+}
+
+static int push_proof(lua_State *L, const struct lw_scheme *scheme, const struct lw_proof *proof) {
+  char hash[LW_HEX_LENGTH(LW_CONTENT_HASH_SIZE)];
+  lua_createtable(L, 0, 4);
+  lwl_set_bytes(L, "scheme", scheme->name, strlen(scheme->name));
+  lwl_set_bytes(L, "id", proof->id.data, proof->id.length);
+  lua_pushinteger(L, (lua_Integer)proof->secret_index + 1);
+  lua_setfield(L, -2, "secret_index");
+  if (proof->has_timestamp) {
+    lua_pushinteger(L, proof->timestamp);
+    lua_setfield(L, -2, "timestamp");
+  }
+  lw_hex_encode(proof->content_hash, sizeof proof->content_hash, hash);
+  lua_pushlstring(L, hash, sizeof hash);
+  return 2;
+}
+
+/* core.verify(scheme, secrets, headers, body, options or nil, params or nil, wants_hash)
+ * -> proof, hash of the signed content (zeros unless wanted) | nil, message, code */
+static int verify(lua_State *L) {
+  struct lw_bytes secrets[LW_MAX_SECRETS];
+  struct lw_field fields[MAX_FIELDS];
+  struct lw_verify_request request = {.scheme = check_scheme(L),
+                                      .secrets = secrets,
+                                      .headers = fields,
+                                      .tolerance = LW_USUAL_TIME,
+                                      .keyring = keyring_of(L),
+                                      .wants_content_hash = lua_toboolean(L, 7)};
+  if (!read_secrets(L, 2, secrets, &request.secret_count) || !lua_istable(L, 3) ||
+      !read_bytes(L, 4, &request.body))
+    return misuse(
+        L,
+        "verify: a secret, a table of headers and a body expected: the secret a string or a list of "
+        "strings, the body a string");
+  lua_settop(L, 7);
+  request.header_count = read_headers(L, 3, request.scheme, fields);
+  if (lua_istable(L, 5)) {
+    request.now = seconds_option(L, 5, "now");
+    request.tolerance = tolerance_option(L, 5);
+    bytes_option(L, 5, "url", &request.url);
+  } else {
+    request.now = now();
+  }
+  request.params = read_params(L, 6, &request.param_count);
+  struct lw_proof proof;
+  struct lw_error error;
+  if (!lw_verify(&request, &proof, &error)) return lwl_failure(L, &error);
+  return push_proof(L, request.scheme, &proof);
+}
+
+/* -- schemes ---------------------------------------------------------------------------------------- */
+
+static struct scheme_box *push_scheme(lua_State *L, const struct lw_scheme *scheme) {
+  struct scheme_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = (struct scheme_box){.scheme = scheme};
+  luaL_getmetatable(L, SCHEME);
+  lua_setmetatable(L, -2);
+  return box;
+}
+
+static int free_scheme(lua_State *L) {
+  struct scheme_box *box = luaL_checkudata(L, 1, SCHEME);
+  lw_scheme_free(box->own);
+  *box = (struct scheme_box){NULL, NULL};
+  return 0;
+}
+
+/* core.schemes() -> { name = scheme, … } */
+static int schemes(lua_State *L) {
+  lua_createtable(L, 0, (int)lw_scheme_count);
+  for (size_t i = 0; i < lw_scheme_count; i++) {
+    push_scheme(L, &lw_schemes[i]);
+    lua_setfield(L, -2, lw_schemes[i].name);
+  }
+  return 1;
+}
+
+/* core.tolerance(scheme) -> seconds | false: any time | nil: no timestamp */
+static int tolerance(lua_State *L) {
+  const struct scheme_box *box = luaL_checkudata(L, 1, SCHEME);
+  if (box->scheme == NULL || !lw_scheme_has_timestamp(box->scheme)) return 0;
+  if (box->scheme->tolerance == LW_ANY_TIME)
+    lua_pushboolean(L, false);
+  else
+    lua_pushinteger(L, box->scheme->tolerance);
+  return 1;
+}
+
+static enum lw_algorithm algorithm_of(const char *name) {
+  if (strcmp(name, "sha1") == 0) return LW_HMAC_SHA1;
+  return strcmp(name, "sha512") == 0 ? LW_HMAC_SHA512 : LW_HMAC_SHA256;
+}
+
+/* core.define { name, header, algorithm, content, encoding, prefix, timestamp_header, id_header, tolerance }
+ * -> scheme | nil, message, code. The Lua side has checked types and the words of algorithm and encoding. */
+static int define(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  struct lw_scheme row = {
+      .name = lwl_string_field(L, 1, "name"),
+      .headers = {{lwl_string_field(L, 1, "header"), lwl_string_field(L, 1, "timestamp_header"),
+                   lwl_string_field(L, 1, "id_header")}},
+      .prefix = lwl_string_field(L, 1, "prefix"),
+      .content = lwl_string_field(L, 1, "content"),
+  };
+  const char *algorithm = lwl_string_field(L, 1, "algorithm");
+  const char *encoding = lwl_string_field(L, 1, "encoding");
+  if (!row.name || !row.headers[0].signature || !row.prefix || !row.content || !algorithm || !encoding)
+    return luaL_error(L, "define: a field is missing");
+  row.algorithm = algorithm_of(algorithm);
+  row.encoding = strcmp(encoding, "base64") == 0 ? LW_BASE64 : LW_HEX;
+  bool timed = strstr(row.content, "{timestamp}") != NULL;
+  if (timed && row.headers[0].timestamp == NULL) row.layout = LW_PAIRS;
+  row.tolerance = tolerance_option(L, 1);
+  if (row.tolerance == LW_USUAL_TIME) row.tolerance = LW_DEFAULT_TOLERANCE;
+  struct scheme_box *box = push_scheme(L, NULL);
+  struct lw_error error;
+  box->scheme = box->own = lw_scheme_new(&row, &error);
+  return box->own != NULL ? 1 : lwl_failure(L, &error);
+}
+
+/* --------------------------------------------------------------------------------------------------- */
 
 /* core.hmac_hex(secret, body) -> hex | nil, message, code */
 static int hmac_hex(lua_State *L) {
@@ -23,22 +345,50 @@ static int hmac_hex(lua_State *L) {
   return 1;
 }
 
-/* core.verify(secret, signature, body) -> true | nil, message, code */
-static int verify(lua_State *L) {
-  size_t secret_length, length, body_length;
-  const char *secret = luaL_checklstring(L, 1, &secret_length);
-  const char *signature = luaL_checklstring(L, 2, &length);
-  const char *body = luaL_checklstring(L, 3, &body_length);
-  struct lw_error error;
-  if (!lw_capawesome_verify(secret, secret_length, signature, length, body, body_length, &error))
-    return lwl_failure(L, &error);
-  lua_pushboolean(L, true);
-  return 1;
+static int free_keyring(lua_State *L) {
+  struct keyring_box *box = luaL_checkudata(L, 1, KEYRING);
+  lw_keyring_free(box->keyring);
+  box->keyring = NULL; /* signing still works, at the price of a key each time */
+  return 0;
+}
+
+static void make_metatable(lua_State *L, const char *name, lua_CFunction collect) {
+  luaL_newmetatable(L, name);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}
+
+static void push_keyring(lua_State *L) {
+  struct keyring_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->keyring = NULL;
+  luaL_getmetatable(L, KEYRING);
+  lua_setmetatable(L, -2);
+  box->keyring = lw_keyring_new();
+}
+
+/* The module's table is at -2, the keyring at -1. */
+static void add_keyed(lua_State *L, const char *name, lua_CFunction function) {
+  lua_pushvalue(L, -1);
+  luaL_getmetatable(L, SCHEME);
+  lua_pushcclosure(L, function, UPVALUES);
+  lua_setfield(L, -3, name);
 }
 
 void lwl_open_signature(lua_State *L) {
-  lua_pushcfunction(L, hmac_hex);
-  lua_setfield(L, -2, "hmac_hex");
-  lua_pushcfunction(L, verify);
-  lua_setfield(L, -2, "verify");
+  static const struct {
+    const char *name;
+    lua_CFunction function;
+  } functions[] = {
+      {"hmac_hex", hmac_hex}, {"schemes", schemes}, {"tolerance", tolerance}, {"define", define}};
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    lua_pushcfunction(L, functions[i].function);
+    lua_setfield(L, -2, functions[i].name);
+  }
+  make_metatable(L, KEYRING, free_keyring);
+  make_metatable(L, SCHEME, free_scheme);
+  push_keyring(L);
+  add_keyed(L, "sign", sign);
+  add_keyed(L, "verify", verify);
+  lua_pop(L, 1);
 }

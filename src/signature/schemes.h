@@ -15,6 +15,9 @@
 
 #define LW_SCHEME_FAMILIES 2
 #define LW_DEFAULT_TOLERANCE 300 /* seconds, in both directions */
+#define LW_ANY_TIME (-1)         /* a tolerance: the age of a timestamp is not checked */
+#define LW_MAX_PREFIX 32         /* bytes */
+#define LW_MAX_ID 256            /* bytes */
 
 enum lw_algorithm { LW_HMAC_SHA1, LW_HMAC_SHA256, LW_HMAC_SHA512, LW_ED25519, LW_TOKEN };
 
@@ -50,6 +53,7 @@ struct lw_scheme {
   enum lw_algorithm algorithm;
   enum lw_encoding encoding;
   enum lw_key_form key;
+  int64_t tolerance; /* seconds that a timestamp may be off, or LW_ANY_TIME; 0 where there is no timestamp */
 };
 
 /* The built-in rows; they are never freed. */
@@ -57,19 +61,22 @@ extern const struct lw_scheme lw_schemes[];
 extern const size_t lw_scheme_count;
 const struct lw_scheme *lw_scheme_find(const char *name); /* NULL when there is none of that name */
 
-/* A scheme of the application's own: a copy of `row` and its strings, for lw_scheme_free. HMAC only.
- * Fails with "invalid" when the row contradicts itself: content without {body}, an {id} that nothing parts
- * from what follows, {id} without its header, {timestamp} that stands in no header (LW_PAIRS has it in
- * the signature header), a header that is not signed. */
+/* A scheme of the application's own: a copy of `row` and its strings, for lw_scheme_free. HMAC in hex or
+ * base64, keyed with LW_KEY_TEXT, laid out LW_PLAIN or LW_PAIRS. Fails with "invalid" when the row
+ * contradicts itself: content without {body}, an {id} that nothing parts from its neighbours, a field in the
+ * content that stands in no header (LW_PAIRS has {timestamp} in the signature header), a header that is not
+ * signed. */
 struct lw_scheme *lw_scheme_new(const struct lw_scheme *row, struct lw_error *error);
 void lw_scheme_free(struct lw_scheme *scheme); /* NULL is fine */
 
 bool lw_scheme_has_timestamp(const struct lw_scheme *scheme);
+bool lw_scheme_has_url(const struct lw_scheme *scheme);
 /* Whether verifying looks at a header of this name (in any case). */
 bool lw_scheme_reads(const struct lw_scheme *scheme, struct lw_bytes name);
-
-/* capawesome alone, given the header's value. Codes: "missing_secret", "bad_format", "mismatch". */
-bool lw_capawesome_verify(const char *secret, size_t secret_length, const char *signature, size_t length,
-                          const void *body, size_t body_length, struct lw_error *error);
+/* Whether an id has 1 to LW_MAX_ID bytes, none of them the one that parts {id} from its neighbours: else two
+ * messages could have the same signed content. */
+bool lw_scheme_allows_id(const struct lw_scheme *scheme, struct lw_bytes id);
+bool lw_same_name(struct lw_bytes name,
+                  const char *other); /* as names of headers, whose case does not matter */
 
 #endif

@@ -16,11 +16,7 @@
 #include "signature/keyring.h"
 #include "signature/schemes.h"
 
-#define LW_ANY_TIME (-1)     /* a tolerance: the timestamp is read, its age is not checked */
-#define LW_MAX_SECRETS 16    /* of one request */
-#define LW_MAX_SIGNATURES 32 /* of one header */
-#define LW_MAX_ID 256        /* bytes */
-#define LW_CONTENT_HASH_SIZE 32
+#define LW_USUAL_TIME (-2) /* a tolerance: the scheme's own */
 
 /* Nothing is kept or changed; any field may hold any bytes. */
 struct lw_verify_request {
@@ -31,7 +27,7 @@ struct lw_verify_request {
   size_t header_count;
   struct lw_bytes body;
   int64_t now;       /* seconds since the epoch */
-  int64_t tolerance; /* seconds that a timestamp may be off, or LW_ANY_TIME */
+  int64_t tolerance; /* seconds that a timestamp may be off, LW_ANY_TIME or LW_USUAL_TIME */
 
   /* For twilio. `params` are the POST parameters, decoded; a name with several values stands several times.
    * NULL says "not given": then the body must be empty, or the URL must hold its hash (bodySHA256). */
