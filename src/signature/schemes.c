@@ -164,7 +164,7 @@ static bool check_headers(const struct lw_scheme_headers *headers, struct lw_err
     if (!is_token(names[i])) return lw_fail(error, "invalid", "'%s' is no name of a header", names[i]);
     for (int j = 0; j < i; j++)
       if (lw_same_name((struct lw_bytes){names[i], strlen(names[i])}, names[j]))
-        return lw_fail(error, "invalid", "the header '%s' cannot carry two things", names[i]);
+        return lw_fail(error, "invalid", "the header '%s' cannot carry two things", names[j]);
   }
   return true;
 }
