@@ -43,6 +43,21 @@ describe("sign", function()
         end)
       end
 
+      if kind.scheme ~= "twilio" then
+        it("needs no options", function()
+          for _ = 1, 3 do
+            local headers = assert(webhook.sign(kind.scheme, kind.signing_secret, kind.body))
+            local ok, proven = webhook.verify(kind.scheme, kind.secret, headers, kind.body)
+            assert.is_true(ok, proven)
+            assert.equal(kind.id ~= nil, proven.id ~= nil)
+          end
+          local headers, reason, code = webhook.sign(kind.scheme, "", kind.body)
+          assert.is_nil(headers)
+          assert.is_string(reason)
+          assert.equal("missing_secret", code)
+        end)
+      end
+
       it("takes a list of one secret", function()
         local one = assert(webhook.sign(kind.scheme, kind.signing_secret, kind.body, options_of(kind)))
         assert.same(one, webhook.sign(kind.scheme, { kind.signing_secret }, kind.body, options_of(kind)))
@@ -121,6 +136,17 @@ describe("sign", function()
       end
 
       if kind.id then
+        it("makes a new id each time when none is given", function()
+          local ids = {}
+          for _ = 1, 1000 do
+            local headers = lower(assert(webhook.sign(kind.scheme, kind.signing_secret, kind.body)))
+            local id = headers["webhook-id"] or headers["svix-id"]
+            assert.is_string(id)
+            assert.is_nil(ids[id])
+            ids[id] = true
+          end
+        end)
+
         it("refuses ids that verify would refuse", function()
           for _, id in ipairs({ "a.b", ".", "", ("x"):rep(100000) }) do
             refused("bad_id", kind.scheme, kind.signing_secret, kind.body, options_of(kind, { id = id }))
@@ -196,6 +222,17 @@ describe("sign", function()
     local headers, _, code = webhook.sign("twilio", kind.secret, kind.body .. " ", options_of(kind))
     assert.is_nil(headers)
     assert.equal("mismatch", code)
+  end)
+
+  it("keeps what it has signed when the garbage is collected", function()
+    local list = {}
+    for index = 1, 2000 do
+      list[index] = webhook.sign("standard", samples.SYMMETRIC, "body " .. index)
+    end
+    collectgarbage()
+    for index, headers in ipairs(list) do
+      assert.is_true(webhook.verify("standard", samples.SYMMETRIC, headers, "body " .. index))
+    end
   end)
 
   it("names an unknown scheme, and what was meant", function()
