@@ -70,6 +70,22 @@ local function flatten(params, what, level)
   return list
 end
 
+-- sign with all that it takes; called by the core, so its caller's caller made the mistake.
+local function sign(scheme, secrets, body, options)
+  local row = schemes[scheme]
+  if row == nil then unknown_scheme(scheme, 3) end
+  local params
+  if options ~= nil then
+    check.options(options, SIGN, "sign", 3)
+    if options.timestamp and options.timestamp % 1 ~= 0 then
+      error("sign: option 'timestamp' must be whole seconds since the epoch", 3)
+    end
+    params = flatten(options.params, "sign", 3)
+  end
+  local headers, message, code = core_sign(row, secrets, body, options, params) -- no tail call: the core counts levels
+  return headers, message, code
+end
+
 --- Signs a body.
 -- @param scheme   its name, "github"
 -- @param secrets  a string, or a list of strings: all of them sign where the scheme has a list of signatures (standard,
@@ -81,20 +97,8 @@ end
 -- @return a table of headers; or nil, message, code: "missing_secret", "bad_secret", "bad_id", "bad_timestamp",
 --         "missing_url", "missing_params", "mismatch" (the URL holds the hash of another body)
 -- @usage webhook.sign("capawesome", secret, body) --> { ["X-Signature"] = "9f86d0…" }
-function signatures.sign(scheme, secrets, body, options)
-  local row = schemes[scheme]
-  if row == nil then unknown_scheme(scheme, 2) end
-  local params
-  if options ~= nil then
-    check.options(options, SIGN, "sign", 2)
-    if options.timestamp and options.timestamp % 1 ~= 0 then
-      error("sign: option 'timestamp' must be whole seconds since the epoch", 2)
-    end
-    params = flatten(options.params, "sign", 2)
-  end
-  local headers, message, code = core_sign(row, secrets, body, options, params) -- no tail call: the core counts levels
-  return headers, message, code
-end
+-- @function signatures.sign
+signatures.sign = core.signer(core.keyring, schemes, sign)
 
 -- An object that lists itself (lua-http's headers have __pairs, and may give a name twice) as a plain table.
 local function plain_headers(headers)

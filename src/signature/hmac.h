@@ -11,13 +11,15 @@
 #define LW_HMAC_HEX_SIZE (2 * LW_HMAC_SIZE + 1)
 #define LW_HMAC_MAX_SIZE 64 /* of HMAC-SHA512 */
 
+enum lw_hash { LW_SHA1, LW_SHA256, LW_SHA512 };
+
 struct lw_hmac;
 
 /* HMAC-SHA256. NULL for an empty secret or when OpenSSL fails. The secret is not kept outside OpenSSL's
  * context. */
 struct lw_hmac *lw_hmac_new(const void *secret, size_t length);
-/* The same with another hash, by OpenSSL's name: "SHA1", "SHA256", "SHA512". */
-struct lw_hmac *lw_hmac_new_of(const char *hash, const void *secret, size_t length);
+/* The same with another hash. */
+struct lw_hmac *lw_hmac_new_of(enum lw_hash hash, const void *secret, size_t length);
 void lw_hmac_free(struct lw_hmac *hmac); /* wipes; NULL is fine */
 
 /* HMAC-SHA256 of a whole body. */

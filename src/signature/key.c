@@ -49,14 +49,14 @@ size_t lw_digest_size(enum lw_algorithm algorithm) {
 
 /* -- from text to key ------------------------------------------------------------------------------ */
 
-static const char *hash_name(enum lw_algorithm algorithm) {
-  return algorithm == LW_HMAC_SHA1 ? "SHA1" : algorithm == LW_HMAC_SHA512 ? "SHA512" : "SHA256";
+static enum lw_hash hash_of(enum lw_algorithm algorithm) {
+  return algorithm == LW_HMAC_SHA1 ? LW_SHA1 : algorithm == LW_HMAC_SHA512 ? LW_SHA512 : LW_SHA256;
 }
 
 static bool set_hmac(struct lw_key *key, enum lw_algorithm algorithm, struct lw_bytes secret,
                      struct lw_error *error) {
   key->algorithm = algorithm;
-  key->hmac = lw_hmac_new_of(hash_name(algorithm), secret.data, secret.length);
+  key->hmac = lw_hmac_new_of(hash_of(algorithm), secret.data, secret.length);
   return key->hmac != NULL || lw_fail(error, "crypto", "OpenSSL could not key an HMAC");
 }
 

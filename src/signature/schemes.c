@@ -78,7 +78,8 @@ const struct lw_scheme lw_schemes[] = {
      .prefix = "",
      .content = "{url}{params}",
      .algorithm = LW_HMAC_SHA1,
-     .encoding = LW_BASE64},
+     .encoding = LW_BASE64,
+     .signs_url = true},
     /* docs.gitlab.com/user/project/integrations/webhooks; nothing is signed, the body only tells replays
        apart */
     {.name = "gitlab",
@@ -98,10 +99,6 @@ const struct lw_scheme *lw_scheme_find(const char *name) {
 
 bool lw_scheme_has_timestamp(const struct lw_scheme *scheme) {
   return scheme->headers[0].timestamp != NULL || scheme->layout == LW_PAIRS;
-}
-
-bool lw_scheme_has_url(const struct lw_scheme *scheme) {
-  return strstr(scheme->content, "{url}") != NULL;
 }
 
 /* Not tolower: that one asks the locale. */

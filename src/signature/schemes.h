@@ -53,6 +53,7 @@ struct lw_scheme {
   enum lw_algorithm algorithm;
   enum lw_encoding encoding;
   enum lw_key_form key;
+  bool signs_url;    /* the content has {url} and {params} */
   int64_t tolerance; /* seconds that a timestamp may be off, or LW_ANY_TIME; 0 where there is no timestamp */
 };
 
@@ -70,7 +71,6 @@ struct lw_scheme *lw_scheme_new(const struct lw_scheme *row, struct lw_error *er
 void lw_scheme_free(struct lw_scheme *scheme); /* NULL is fine */
 
 bool lw_scheme_has_timestamp(const struct lw_scheme *scheme);
-bool lw_scheme_has_url(const struct lw_scheme *scheme);
 /* Whether verifying looks at a header of this name (in any case). */
 bool lw_scheme_reads(const struct lw_scheme *scheme, struct lw_bytes name);
 /* Whether an id has 1 to LW_MAX_ID bytes, none of them the one that parts {id} from its neighbours: else two

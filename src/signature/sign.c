@@ -58,7 +58,7 @@ static bool read_id(const struct lw_sign_request *request, struct lw_signed *res
 
 static bool read_url(struct work *work, struct lw_content_fields *fields, struct lw_error *error) {
   const struct lw_sign_request *request = work->request;
-  if (!lw_scheme_has_url(request->scheme)) return true;
+  if (!request->scheme->signs_url) return true;
   struct lw_twilio_request twilio = {request->url, request->body, request->params, request->param_count};
   if (!lw_twilio_params(&twilio, &work->params, error)) return false;
   fields->params = (struct lw_bytes){work->params.data, work->params.length};
@@ -168,9 +168,8 @@ static bool sign(struct work *work, struct lw_signed *result, struct lw_error *e
 
 bool lw_sign(const struct lw_sign_request *request, struct lw_signed *result, struct lw_error *error) {
   struct lw_keyring *own = request->keyring == NULL ? lw_keyring_new() : NULL;
-  struct work work;
-  work.request = request;
-  work.keyring = own != NULL ? own : request->keyring;
+  struct work work = {.request = request, .keyring = own != NULL ? own : request->keyring};
+  /* cppcheck-suppress ctuuninitvar ; `result` is only written to */
   work.end = result->text;
   lw_buffer_init(&work.params, SIZE_MAX / 2);
   result->count = 0;

@@ -71,7 +71,7 @@ static bool add_url_contents(struct check *check, struct lw_content_fields *fiel
 static bool prepare_contents(struct check *check, struct lw_error *error) {
   struct lw_content_fields fields = {
       .id = check->received.id, .timestamp = check->received.timestamp, .body = check->request->body};
-  if (lw_scheme_has_url(check->request->scheme)) return add_url_contents(check, &fields, error);
+  if (check->request->scheme->signs_url) return add_url_contents(check, &fields, error);
   return add_content(check, &fields, error);
 }
 
