@@ -48,7 +48,7 @@ static struct lw_text repeat(int array, const char *unit, size_t count) {
 
 static void add_field(enum lw_field_kind kind, struct lw_text label, struct lw_text value) {
   message.fields[message.field_count++] =
-      (struct lw_field){.label = label, .value = value, .kind = kind, .time = 1771143284003};
+      (struct lw_message_field){.label = label, .value = value, .kind = kind, .time = 1771143284003};
 }
 
 /* -- reading what was written ------------------------------------------------------------------------ */
@@ -187,7 +187,7 @@ static void slack_limits_are_kept(void **state) {
   (void)state;
   message.text = LW_TEXT_OF("text");
   add_field(LW_FIELD_TEXT, LW_TEXT_OF("L"), LW_TEXT_OF("v"));
-  struct lw_field *field = &message.fields[0];
+  struct lw_message_field *field = &message.fields[0];
   const struct limit limits[] = {
       {lw_format_slack, &message.title, "{\"text\":", 0, 2, 148},
       {lw_format_slack, &message.title, "\"emoji\":false,\"text\":", 0, 2, 148},

@@ -20,9 +20,9 @@ function samples.base64(bytes)
   local out = {}
   for at = 1, #bytes, 3 do
     local a, b, c = bytes:byte(at, at + 2)
-    local group = a << 16 | (b or 0) << 8 | (c or 0)
+    local group = a * 65536 + (b or 0) * 256 + (c or 0)
     for place = 0, 3 do
-      local value = group >> (18 - 6 * place) & 63
+      local value = math.floor(group / 2 ^ (18 - 6 * place)) % 64
       local padding = (place == 2 and not b) or (place == 3 and not c)
       out[#out + 1] = padding and "=" or BASE64:sub(value + 1, value + 1)
     end

@@ -16,7 +16,7 @@ struct seen_box {
 static int open_seen(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   struct lw_error error;
-  struct seen_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  struct seen_box *box = lwl_new_userdata(L, sizeof *box);
   box->seen = NULL;
   luaL_getmetatable(L, SEEN);
   lua_setmetatable(L, -2);

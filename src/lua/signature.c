@@ -64,7 +64,7 @@ static bool read_secrets(lua_State *L, int index, struct lw_bytes secrets[LW_MAX
   *count = 1;
   if (read_bytes(L, index, &secrets[0])) return true;
   if (!lua_istable(L, index)) return false;
-  *count = lua_rawlen(L, index);
+  *count = lwl_raw_length(L, index);
   lua_pushnil(L);
   if (*count == 0 && lua_next(L, index)) return false;
   for (size_t i = 0; i < *count; i++) {
@@ -80,9 +80,8 @@ static bool read_secrets(lua_State *L, int index, struct lw_bytes secrets[LW_MAX
 
 /* Whole seconds, rounded down, kept inside int64_t. */
 static int64_t to_seconds(lua_State *L, int index) {
-#if LUA_VERSION_NUM >= 503
-  if (lua_isinteger(L, index)) return lua_tointeger(L, index);
-#endif
+  int64_t integer;
+  if (lwl_read_integer(L, index, &integer)) return integer;
   double seconds = floor(lua_tonumber(L, index));
   if (seconds >= (double)INT64_MAX) return INT64_MAX;
   return seconds > (double)INT64_MIN ? (int64_t)seconds : INT64_MIN;
@@ -119,8 +118,8 @@ static void bytes_option(lua_State *L, int options, const char *name, struct lw_
 static const struct lw_field *read_params(lua_State *L, int index, size_t *count) {
   *count = 0;
   if (!lua_istable(L, index)) return NULL;
-  *count = lua_rawlen(L, index) / 2;
-  struct lw_field *fields = lua_newuserdatauv(L, (*count + 1) * sizeof *fields, 0);
+  *count = lwl_raw_length(L, index) / 2;
+  struct lw_field *fields = lwl_new_userdata(L, (*count + 1) * sizeof *fields);
   memset(fields, 0, (*count + 1) * sizeof *fields);
   for (size_t i = 0; i < *count; i++) {
     lua_rawgeti(L, index, (int)(2 * i + 1));
@@ -237,7 +236,7 @@ static size_t read_headers(lua_State *L, int index, const struct lw_scheme *sche
       add_value(L, fields, &count, name);
       continue;
     }
-    size_t values = lua_rawlen(L, -1);
+    size_t values = lwl_raw_length(L, -1);
     for (size_t i = 1; i <= values && count < MAX_FIELDS; i++) {
       lua_rawgeti(L, -1, (int)i);
       add_value(L, fields, &count, name);
@@ -255,7 +254,7 @@ static int push_proof(lua_State *L, const struct lw_scheme *scheme, const struct
   lua_pushinteger(L, (lua_Integer)proof->secret_index + 1);
   lua_setfield(L, -2, "secret_index");
   if (proof->has_timestamp) {
-    lua_pushinteger(L, proof->timestamp);
+    lwl_push_integer(L, proof->timestamp);
     lua_setfield(L, -2, "timestamp");
   }
   lw_hex_encode(proof->content_hash, sizeof proof->content_hash, hash);
@@ -299,7 +298,7 @@ static int verify(lua_State *L) {
 /* -- schemes ---------------------------------------------------------------------------------------- */
 
 static struct scheme_box *push_scheme(lua_State *L, const struct lw_scheme *scheme) {
-  struct scheme_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  struct scheme_box *box = lwl_new_userdata(L, sizeof *box);
   *box = (struct scheme_box){.scheme = scheme};
   luaL_getmetatable(L, SCHEME);
   lua_setmetatable(L, -2);
@@ -330,7 +329,7 @@ static int tolerance(lua_State *L) {
   if (box->scheme->tolerance == LW_ANY_TIME)
     lua_pushboolean(L, false);
   else
-    lua_pushinteger(L, box->scheme->tolerance);
+    lwl_push_integer(L, box->scheme->tolerance);
   return 1;
 }
 
@@ -404,7 +403,7 @@ static void make_metatable(lua_State *L, const char *name, lua_CFunction collect
 }
 
 static void push_keyring(lua_State *L) {
-  struct keyring_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  struct keyring_box *box = lwl_new_userdata(L, sizeof *box);
   box->keyring = NULL;
   luaL_getmetatable(L, KEYRING);
   lua_setmetatable(L, -2);

@@ -185,7 +185,7 @@ static bool id_key(struct lw_text key) {
 }
 
 static void describe_text(struct lw_text key, struct lw_text text, char made[LW_VALUE_SIZE],
-                          struct lw_field *field) {
+                          struct lw_message_field *field) {
   field->value = text;
   field->kind = LW_FIELD_TEXT;
   if (uuid_shape(text)) {
@@ -235,7 +235,7 @@ static size_t describe_double(double number, char made[LW_VALUE_SIZE]) {
 }
 
 static void describe_number(struct lw_text key, const struct lw_node *node, char made[LW_VALUE_SIZE],
-                            struct lw_field *field) {
+                            struct lw_message_field *field) {
   int64_t value = 0;
   bool is_whole = whole(node, &value);
   field->kind = LW_FIELD_TEXT;
@@ -256,7 +256,7 @@ static void describe_number(struct lw_text key, const struct lw_node *node, char
 }
 
 bool lw_describe_value(const struct lw_event_view *event, struct lw_text key, const struct lw_node *node,
-                       char made[LW_VALUE_SIZE], struct lw_field *field) {
+                       char made[LW_VALUE_SIZE], struct lw_message_field *field) {
   switch (node->kind) {
     case LW_NULL:
     case LW_ARRAY:

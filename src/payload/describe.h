@@ -30,7 +30,7 @@ struct lw_text lw_describe_key(struct lw_text key, bool seconds, char out[LW_LAB
  * and "…". The value points into the event or into `made`. False: there is nothing to show (null, blank, an
  * array, an object). Sets value, kind and time of `field`. */
 bool lw_describe_value(const struct lw_event_view *event, struct lw_text key, const struct lw_node *node,
-                       char made[LW_VALUE_SIZE], struct lw_field *field);
+                       char made[LW_VALUE_SIZE], struct lw_message_field *field);
 /* True when lw_describe_value reads the value as a duration. */
 bool lw_describe_is_duration(struct lw_text key, const struct lw_node *node);
 

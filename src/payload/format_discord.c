@@ -79,7 +79,7 @@ static void add_time(struct lw_chat *chat, int64_t time) {
   LW_CHAT_WORDS(chat, ":f>");
 }
 
-static void write_field(struct lw_chat *chat, const struct lw_field *field) {
+static void write_field(struct lw_chat *chat, const struct lw_message_field *field) {
   LW_CHAT_JSON(chat, "{\"name\":");
   lw_chat_line(chat, field->label, NAME_MAX, escape);
   lw_chat_end_string(chat);

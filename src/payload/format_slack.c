@@ -80,7 +80,7 @@ static void write_section(struct lw_chat *chat, const struct lw_message *message
   LW_CHAT_JSON(chat, "}},");
 }
 
-static void write_field(struct lw_chat *chat, const struct lw_field *field) {
+static void write_field(struct lw_chat *chat, const struct lw_message_field *field) {
   open_mrkdwn(chat);
   LW_CHAT_WORDS(chat, "*");
   lw_chat_line(chat, field->label, LW_CHAT_LABEL_MAX, escape);

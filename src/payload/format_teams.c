@@ -94,7 +94,7 @@ static void write_container(struct lw_chat *chat, const struct lw_message *messa
 }
 
 /* Teams shows no code style here, and no times in the reader's zone: the value is in UTC words. */
-static void write_fact(struct lw_chat *chat, const struct lw_field *field) {
+static void write_fact(struct lw_chat *chat, const struct lw_message_field *field) {
   LW_CHAT_JSON(chat, "{\"title\":");
   lw_chat_line(chat, field->label, LW_CHAT_LABEL_MAX, escape);
   lw_chat_end_string(chat);

@@ -103,7 +103,7 @@ struct lw_text lw_data_text(const struct lw_event_view *event, const char *key) 
 int64_t lw_data_time(const struct lw_event_view *event, const char *const *keys) {
   for (; *keys; keys++) {
     const struct lw_node *node = lw_event_field(event, event->data, *keys);
-    struct lw_field field;
+    struct lw_message_field field;
     char made[LW_VALUE_SIZE];
     if (node && lw_describe_value(event, LW_TEXT_OF("At"), node, made, &field) && field.kind == LW_FIELD_TIME)
       return field.time;
@@ -113,7 +113,7 @@ int64_t lw_data_time(const struct lw_event_view *event, const char *const *keys)
 
 /* -- fields --------------------------------------------------------------------------------------- */
 
-void lw_add_field(struct lw_message *message, const struct lw_field *field) {
+void lw_add_field(struct lw_message *message, const struct lw_message_field *field) {
   if (field->value.length == 0 || field->label.length == 0) return;
   if (message->field_count < LW_MESSAGE_FIELDS)
     message->fields[message->field_count++] = *field;
@@ -123,7 +123,7 @@ void lw_add_field(struct lw_message *message, const struct lw_field *field) {
 
 void lw_add_node_field(struct lw_message *message, const struct lw_event_view *event, struct lw_text label,
                        struct lw_text key, const struct lw_node *node) {
-  struct lw_field field = {.label = label};
+  struct lw_message_field field = {.label = label};
   char made[LW_VALUE_SIZE];
   if (!lw_describe_value(event, key, node, made, &field)) return;
   if (message->field_count == LW_MESSAGE_FIELDS) {
@@ -236,7 +236,7 @@ static const struct lw_node *at_path(const struct lw_event_view *event, struct l
 static void show_entry(struct lw_message *message, const struct lw_event_view *event,
                        const struct lw_node *entry) {
   const struct lw_node *label = entry + 1, *value = label + label->size;
-  struct lw_field field = {.label = node_text(event, label), .kind = LW_FIELD_TEXT};
+  struct lw_message_field field = {.label = node_text(event, label), .kind = LW_FIELD_TEXT};
   if (value->kind == LW_TEXT) {
     field.value = node_text(event, value);
     if (lw_text_blank(field.value)) return;
@@ -278,7 +278,7 @@ static void set_footer(struct lw_message *message, const struct lw_event_view *e
   lw_part_begin(message);
   lw_part_add(message, lw_text_of(event->name));
   if (app.length > 0) {
-    struct lw_field field;
+    struct lw_message_field field;
     char made[LW_VALUE_SIZE];
     lw_describe_value(event, LW_TEXT_OF("appId"), lw_event_field(event, event->data, "appId"), made, &field);
     lw_part_add(message, LW_TEXT_OF(" · app "));

@@ -22,7 +22,7 @@ enum lw_field_kind {
   LW_FIELD_TIME  /* `time`; `value` is the same in UTC words ("2026-02-15 08:14 UTC") */
 };
 
-struct lw_field {
+struct lw_message_field {
   struct lw_text label, value; /* neither is blank */
   enum lw_field_kind kind;
   int64_t time; /* LW_FIELD_TIME: milliseconds since the epoch */
@@ -35,7 +35,7 @@ struct lw_message {
   struct lw_text text;  /* one line or a few; length 0: none */
   struct lw_text
       link; /* length 0: none; else an http or https URL in ASCII without spaces, quotes, <, >, |, ( or ) */
-  struct lw_field fields[LW_MESSAGE_FIELDS];
+  struct lw_message_field fields[LW_MESSAGE_FIELDS];
   size_t field_count;
   size_t more;           /* fields that are left out; a format that shows fewer adds its own */
   struct lw_text footer; /* where it comes from; never blank */

@@ -62,7 +62,7 @@ static void job_text(struct lw_message *message, const struct lw_event_view *eve
                      const struct lw_status_words *words) {
   static const struct lw_text key = {"totalTimeInSeconds", sizeof "totalTimeInSeconds" - 1};
   const struct lw_node *total = lw_event_field(event, event->data, key.bytes);
-  struct lw_field duration;
+  struct lw_message_field duration;
   char made[LW_VALUE_SIZE];
   lw_part_begin(message);
   lw_part_add(message, lw_text_of(words->sentence));

@@ -31,7 +31,7 @@ void lw_add_data_field(struct lw_message *message, const struct lw_event_view *e
                        const char *key);
 void lw_add_node_field(struct lw_message *message, const struct lw_event_view *event, struct lw_text label,
                        struct lw_text key, const struct lw_node *node);
-void lw_add_field(struct lw_message *message, const struct lw_field *field);
+void lw_add_field(struct lw_message *message, const struct lw_message_field *field);
 /* The first of the named fields that is a time, or LW_NO_TIME. `keys` ends in NULL. */
 int64_t lw_data_time(const struct lw_event_view *event, const char *const *keys);
 

@@ -33,7 +33,7 @@ static void fill(const struct lw_event_view *event, struct lw_text path, enum lw
   const struct lw_node *node = lw_event_find(event, path.bytes, path.length);
   if (node == NULL) return;
   struct lw_text key = kind == LW_TEMPLATE_LINK ? LW_TEXT_OF("") : path;
-  struct lw_field field;
+  struct lw_message_field field;
   char made[LW_VALUE_SIZE];
   if (!lw_describe_value(event, key, node, made, &field)) return;
   if (node->kind == LW_TEXT)
