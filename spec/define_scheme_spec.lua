@@ -105,6 +105,31 @@ describe("define_scheme", function()
     refused("bad_format", scheme, headers)
   end)
 
+  it("refuses ids that hold what parts them from their neighbours, before or after", function()
+    local scheme = define({
+      header = "Acme-Signature",
+      algorithm = "sha256",
+      content = "{timestamp}/{id};{body}",
+      id_header = "Acme-Id",
+      timestamp_header = "Acme-Time",
+    })
+    for id, code in pairs({ ["a.b:c"] = false, ["a/b"] = "bad_format", ["a;b"] = "bad_format" }) do
+      local headers = {
+        ["Acme-Signature"] = reference({ NOW .. "/", id, ";", BODY }),
+        ["Acme-Id"] = id,
+        ["Acme-Time"] = tostring(NOW),
+      }
+      if code then
+        refused(code, scheme, headers)
+        local made, _, why = webhook.sign(scheme, SECRET, BODY, { id = id, timestamp = NOW })
+        assert.is_nil(made)
+        assert.equal("bad_id", why)
+      else
+        assert.is_true(webhook.verify(scheme, SECRET, headers, BODY, { now = NOW }))
+      end
+    end
+  end)
+
   it("knows sha1, sha256 and sha512, hex and base64, with and without a prefix", function()
     for _, algorithm in ipairs({ "sha1", "sha256", "sha512" }) do
       for _, encoding in ipairs({ "hex", "base64" }) do

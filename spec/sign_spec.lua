@@ -200,17 +200,11 @@ describe("sign", function()
   end)
 
   it("refuses a private key whose public half is another's", function()
-    -- Such a key would leak the private half in its signatures.
+    -- Signatures under two public keys give the private one away.
     local kind = samples["standard v1a"]
     local seed = samples.from_hex(samples.ED25519_SEED)
     local wrong = "whsk_" .. samples.base64(seed .. ("\1"):rep(32))
-    local headers, _, code = webhook.sign("standard", wrong, kind.body, options_of(kind))
-    if headers then
-      -- Signed with the seed alone: then the true public key verifies it.
-      assert.is_true(webhook.verify("standard", kind.secret, headers, kind.body, samples.options_of(kind)))
-    else
-      assert.equal("bad_secret", code)
-    end
+    refused("bad_secret", "standard", wrong, kind.body, options_of(kind))
   end)
 
   it("needs the URL for twilio", function()
