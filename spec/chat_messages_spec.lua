@@ -130,6 +130,8 @@ describe("a build's and a deployment's message", function()
       rolloutPercentage = 0.25 })
     assert.equal("🚀 Deployment created · Production", title(deployment))
     assert.equal("Rolled out to 25 %.", lines(deployment)[2])
+    deployment.data.rolloutPercentage = 0.001
+    assert.equal("Rolled out to less than 1 %.", lines(deployment)[2])
   end)
 end)
 
@@ -193,6 +195,7 @@ describe("an event of the application", function()
     for part, wanted in pairs({ title = "title: ", text = "text: ", severity = "severity: ", link = "link: " }) do
       local build, name = define({ [part] = function() error("boom") end })
       local event = build({})
+      assert.is_string((webhook.format(event, "raw"))) -- needs none of it
       for _, call in ipairs({ function() return webhook.format(event, "slack") end,
         function() return webhook.preview(event, "slack") end, function() return hooks:emit(event) end,
         function() return hooks:emit_all({ event }) end }) do

@@ -92,7 +92,8 @@ end
 --- Defines an event of the application's own, and returns its builder.
 -- In chats it reads well without more: the title is made from the name, and every scalar field is shown. The parts title,
 -- text, severity and link are strings with {field} placeholders ({customer.name} goes into tables, {{ is a brace), or
--- functions of the data that return a string (nil: left out). An error in such a function fails the emit.
+-- functions of the data that return a string (nil: left out). An error in such a function fails the emit. The data is the
+-- event's own: a function must not change it.
 -- @param name     1 to 64 letters, digits, '_', '.', ':' or '-'
 -- @param options  fields: a list of { name, type } in the order of the payload; type: string, number, integer, boolean,
 --                 table or any. title, text; severity: success, failure, warning, neutral or progress; link: http(s),

@@ -54,6 +54,7 @@ end
 
 -- core.format or core.preview of an event with what the application says about how it reads.
 local function written(write, event, format)
+  if format == "raw" then return write(event, false, format) end
   local parts, message, code = events.presentation(event)
   if parts == nil then return nil, message, code end
   return write(event, parts, format)

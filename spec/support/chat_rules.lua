@@ -6,6 +6,7 @@ local rules = {}
 
 --- Code points of valid UTF-8.
 function rules.count(text)
+  if not text:find("[\128-\255]") then return #text end
   return select(2, text:gsub("[^\128-\191]", ""))
 end
 
@@ -15,16 +16,18 @@ local function check(condition, ...)
   if not condition then error((...):format(select(2, ...)), 3) end
 end
 
--- RFC 3629, without surrogates and overlong forms.
+-- RFC 3629, without surrogates and overlong forms. A character leaves a letter behind, so that the bytes around it stay
+-- apart.
 local function valid_utf8(text)
+  if not text:find("[\128-\255]") then return true end
   local rest = text
-    :gsub("[\240][\144-\191][\128-\191][\128-\191]", "")
-    :gsub("[\241-\243][\128-\191][\128-\191][\128-\191]", "")
-    :gsub("[\244][\128-\143][\128-\191][\128-\191]", "")
-    :gsub("[\224][\160-\191][\128-\191]", "")
-    :gsub("[\237][\128-\159][\128-\191]", "")
-    :gsub("[\225-\236\238\239][\128-\191][\128-\191]", "")
-    :gsub("[\194-\223][\128-\191]", "")
+    :gsub("[\240][\144-\191][\128-\191][\128-\191]", "x")
+    :gsub("[\241-\243][\128-\191][\128-\191][\128-\191]", "x")
+    :gsub("[\244][\128-\143][\128-\191][\128-\191]", "x")
+    :gsub("[\224][\160-\191][\128-\191]", "x")
+    :gsub("[\237][\128-\159][\128-\191]", "x")
+    :gsub("[\225-\236\238\239][\128-\191][\128-\191]", "x")
+    :gsub("[\194-\223][\128-\191]", "x")
   return not rest:find("[\128-\255]")
 end
 
@@ -34,6 +37,17 @@ local HIDDEN = { "\226\128[\142\143\170-\174]", "\226\129[\166-\169]", "\216\156
 -- White space as Discord trims it, and nothing else.
 local function trim(text)
   return (text:gsub("^[ \t\n\r]+", ""):gsub("[ \t\n\r]+$", ""))
+end
+
+-- White space of Unicode and what has no width: U+00A0, U+00AD, U+034F, U+1680, U+180E, U+2000-U+200F, U+202F,
+-- U+205F-U+206F, U+2800, U+3000, U+3164, U+FE00-U+FE0F, U+FFA0.
+local INVISIBLE = { "\194[\160\173]", "\205\143", "\225\154\128", "\225\160[\139-\143]", "\226\128[\128-\143\175]",
+  "\226\129[\159-\175]", "\226\160\128", "\227\128\128", "\227\133\164", "\239\184[\128-\143]", "\239\190\160" }
+
+local function blank(text)
+  if text:find("[!-~]") then return false end
+  for _, mark in ipairs(INVISIBLE) do text = text:gsub(mark, "") end
+  return trim(text) == ""
 end
 
 -- How many flags' halves stand at the end.
@@ -47,8 +61,8 @@ end
 
 -- What stands before "…" must be whole.
 local function check_cut(text, escape)
+  if not text:find("…", 1, true) then return end
   local before = text:match("^(.*)…")
-  if not before then return end
   check(#before:match("\\*$") % 2 == 0 or escape ~= "\\", "cut after a backslash: %s", text:sub(-60))
   check(escape ~= "&" or not before:match("&%a*$"), "cut inside an entity: %s", text:sub(-60))
   check(before:sub(-3) ~= "\226\128\141", "cut after a joiner: %s", text:sub(-60))
@@ -59,23 +73,32 @@ end
 local function check_text(text, limit, what, escape)
   check(type(text) == "string", "%s: no string", what)
   check(count(text) <= limit, "%s: %d code points, limit %d", what, count(text), limit)
-  check(trim(text) ~= "", "%s: blank", what)
-  check(not text:find("[%z\1-\9\11-\31\127]") and not text:find("\194[\128-\159]"), "%s: a control character", what)
+  check(not blank(text), "%s: blank", what)
+  check(not text:find("[%z\1-\9\11-\31\127]"), "%s: a control character", what)
+  if not text:find("[\128-\255]") then return end
+  check(not text:find("\194[\128-\159]"), "%s: a control character", what)
   for _, mark in ipairs(HIDDEN) do check(not text:find(mark), "%s: a mark that turns or hides", what) end
   check_cut(text, escape)
 end
 
 -- Exactly these keys; a name that ends in "?" may be absent.
+local key_lists = {}
+
+local function key_list(names)
+  local list = { required = {}, known = {} }
+  for name in names:gmatch("%S+") do
+    if name:sub(-1) ~= "?" then list.required[#list.required + 1] = name end
+    list.known[(name:gsub("%?$", ""))] = true
+  end
+  key_lists[names] = list
+  return list
+end
+
 local function check_keys(object, names, what)
   check(type(object) == "table", "%s: no object", what)
-  local known = {}
-  for name in names:gmatch("%S+") do
-    local required = name:sub(-1) ~= "?"
-    name = name:gsub("%?$", "")
-    known[name] = true
-    check(not required or object[name] ~= nil, "%s: '%s' is missing", what, name)
-  end
-  for name in pairs(object) do check(known[name], "%s: unknown key '%s'", what, tostring(name)) end
+  local list = key_lists[names] or key_list(names)
+  for _, name in ipairs(list.required) do check(object[name] ~= nil, "%s: '%s' is missing", what, name) end
+  for name in pairs(object) do check(list.known[name], "%s: unknown key '%s'", what, tostring(name)) end
 end
 
 local function check_list(list, low, high, what)
@@ -102,6 +125,7 @@ local DATE = "<!date%^%-?%d+%^{date_short_pretty} at {time}|%d%d%d%d%-%d%d%-%d%d
 
 -- Nothing live: the only < and > are those of our dates and links.
 local function check_slack_escapes(text, what)
+  if not text:find("[<>&]") then return end
   local rest = text:gsub(DATE, ""):gsub("<([^<>|]*)|Open>", function(url)
     check(not url:gsub("&amp;", ""):find("&"), "%s: a bare & in a link", what)
     check_url((url:gsub("&amp;", "&")), 3000, what)
@@ -169,6 +193,7 @@ end
 
 local function discord_text(text, limit, what)
   check_text(text, limit, what, "\\")
+  if not text:find("[^%w ,:\128-\255]") then return count(text) end
   if text:find("^`[%w_.:/@+-]+`$") or text:find("^`[%w_.:/@+-]+…`$") or text:find("^<t:%-?%d+:f>$") then return count(text) end
   local rest = text:gsub("\\[%p]", "")
   check(not rest:find("[\\*_~|`%[<]"), "%s: markup is not escaped: %s", what, text:sub(1, 200))
@@ -182,6 +207,8 @@ function rules.discord(body)
   local message = decode(body)
   check_keys(message, "embeds allowed_mentions", "message")
   check(body:find('"allowed_mentions":{"parse":[]}', 1, true), "allowed_mentions does not forbid all")
+  check_keys(message.allowed_mentions, "parse", "allowed_mentions")
+  check(next(message.allowed_mentions.parse) == nil, "allowed_mentions does not forbid all")
   check_list(message.embeds, 1, 1, "embeds")
   local embed = message.embeds[1]
   check_keys(embed, "title url? color description? footer timestamp? fields?", "embed")
@@ -210,11 +237,13 @@ local STYLES = { good = true, attention = true, warning = true, accent = true, e
 
 local function teams_text(text, what)
   check_text(text, 21000, what, "\\")
+  if not text:find("[^%w ,:\128-\255]") then return end
   check(not text:find("<", 1, true), "%s: a tag: %s", what, text:sub(1, 200))
   check(not text:find("{{", 1, true), "%s: a function: %s", what, text:sub(1, 200))
   local rest = text:gsub("\\[%p]", "")
   check(not rest:find("[\\*~`%[%]]") and not rest:find("%f[%w_]_"), "%s: markup is not escaped: %s", what,
     text:sub(1, 200))
+  check(not ("\n" .. text):find("\n    "), "%s: a line is code: %s", what, text:sub(1, 200))
   for line in ("\n" .. text):gmatch("\n%s*([^\n]*)") do
     check(not line:find("^[#>+-]") and not line:find("^%d+[.)]"), "%s: a line is live: %s", what, line:sub(1, 60))
   end

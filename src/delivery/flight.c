@@ -43,7 +43,7 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
   const char *content_type = flight->own_body ? route->format->content_type : LW_CONTENT_TYPE_JSON;
   return lw_request_add_header(request, "Content-Type", content_type) &&
          lw_request_add_header(request, "Webhook-Id", id) &&
-         (route->hmac == NULL || sign(flight, route->hmac));
+         (route->hmac == NULL || flight->own_body || sign(flight, route->hmac));
 }
 
 static const char *trigger_of(const struct lw_flight *flight) {

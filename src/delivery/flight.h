@@ -22,7 +22,8 @@ struct lw_flight {
 /* NULL when memory is out. */
 struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t length);
 void lw_flight_free(struct lw_flight *flight); /* with its request */
-/* Makes the request: URL, Webhook-Id, Content-Type, and the signature made now. */
+/* Makes the request: URL, Webhook-Id, Content-Type, and the signature made now; a body that is no raw one,
+ * since the webhook's format was changed after the emit, is not signed. */
 bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t timeout,
                        int64_t connect_timeout);
 /* What to record. Borrows from the flight. */

@@ -4,9 +4,8 @@
  * Teams' clients read the text of cards as Markdown, each with a parser of its own. Desktop and web follow
  * CommonMark. The phones' parser (MarkDownBlockParser.cpp of microsoft/AdaptiveCards) knows emphasis, lists
  * and links only, may show an escaping backslash, and takes "[x](" for a link whatever stands before the "[":
- * so the
- * "(" after a "]" is escaped too. "<" becomes an entity and not "\<", because mentions (<at>…</at>) are
- * looked for before any Markdown is. */
+ * so the "(" after a "]" is escaped too. "<" becomes an entity and not "\<", because mentions (<at>…</at>)
+ * are looked for before any Markdown is. */
 #include "base/json.h"
 #include "payload/chat.h"
 #include "payload/describe.h"
@@ -37,6 +36,9 @@ static bool letter_or_digit(char c) {
 static size_t escape(const char *bytes, size_t length, enum lw_place place, char before,
                      char escaped[LW_ESCAPE_MAX]) {
   switch (*bytes) {
+    case ' ': /* four at the start of a line would make it code */
+      if (place == LW_LINE_START) return 0;
+      break;
     case '_': /* inside a word it is no markup, and "job\_finished" would look bad on a phone */
       if (!letter_or_digit(before)) return lw_escape_backslash(*bytes, escaped);
       break;

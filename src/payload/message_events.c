@@ -154,8 +154,9 @@ static void rollout_text(struct lw_message *message, const struct lw_event_view 
   char made[LW_VALUE_SIZE];
   size_t length = lw_describe_integer((int64_t)(part * 100 + 0.5), made);
   lw_part_begin(message);
+  bool tiny = part > 0 && part < 0.005;
   lw_part_add(message, LW_TEXT_OF("Rolled out to "));
-  lw_part_add(message, (struct lw_text){made, length});
+  lw_part_add(message, tiny ? LW_TEXT_OF("less than 1") : (struct lw_text){made, length});
   lw_part_add(message, LW_TEXT_OF(" %."));
   message->text = lw_part_end(message);
 }
