@@ -108,7 +108,6 @@ static struct lw_scheme *take_own_scheme(struct input *input) {
   row.headers[0].timestamp = taken[1];
   row.headers[0].id = taken[2];
   row.layout = take_choice(input, 2) ? LW_PAIRS : LW_PLAIN;
-  if (row.layout == LW_PAIRS) row.headers[0].timestamp = NULL; /* it stands in the signature header */
   row.algorithm = (enum lw_algorithm)take_choice(input, LW_HMAC_SHA512 + 1);
   row.encoding = take_choice(input, 2) ? LW_BASE64 : LW_HEX;
   row.tolerance = LW_DEFAULT_TOLERANCE;

@@ -173,6 +173,8 @@ static bool check_prefix(const struct lw_scheme *row, struct lw_error *error) {
   for (size_t i = 0; i < length; i++)
     if (row->prefix[i] < '!' || row->prefix[i] > '~') return invalid(error, "prefix: visible ASCII only");
   if (row->layout != LW_PAIRS) return true;
+  if (row->headers[0].timestamp != NULL)
+    return invalid(error, "'t=' in the header is the timestamp: it needs no other");
   bool pair = length >= 2 && strchr(row->prefix, '=') == row->prefix + length - 1 &&
               strchr(row->prefix, ',') == NULL && strcmp(row->prefix, "t=") != 0;
   return pair || invalid(error,
