@@ -417,6 +417,7 @@ static void give_back_claims(struct lw_dispatcher *d) {
 
 void *lw_engine_run(void *context) {
   struct lw_dispatcher *d = context;
+  pthread_setname_np(pthread_self(), "webhook-engine");
   int final_tries = 0;
   while (turn(d, &final_tries)) continue;
   give_back_claims(d);

@@ -349,6 +349,7 @@ static void expire_closing(struct lw_sender *sender) {
 void *lw_sender_run(void *argument) {
   struct lw_sender *sender = argument;
   struct epoll_event events[EVENTS_PER_WAIT] = {{0}};
+  pthread_setname_np(pthread_self(), "webhook-sender");
   bool go_on = true;
   while (go_on) {
     int count = wait_for_events(sender, events);
