@@ -85,7 +85,7 @@ static void unlink_transfer(struct lw_lane *lane, struct lw_transfer *transfer) 
 
 static struct lw_transfer *take_transfer(struct lw_lane *lane) {
   struct lw_transfer *transfer = lane->spare;
-  if (transfer == NULL) return lw_transfer_new(&lane->options);
+  if (transfer == NULL) return lw_transfer_new(&lane->options, &lane->sender->sockets);
   lane->spare = transfer->next;
   lane->spares--;
   return transfer;
@@ -163,18 +163,15 @@ static void cancel_waiting(struct lw_lane *lane) {
 
 static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *known) {
   struct lw_sender *sender = context;
-  struct epoll_event event = {.data.fd = socket};
-  (void)easy;
+  uint32_t events = 0;
+  (void)easy, (void)known;
   if (what == CURL_POLL_REMOVE) {
-    epoll_ctl(sender->epoll, EPOLL_CTL_DEL, socket, NULL);
+    lw_sockets_ignore(&sender->sockets, socket);
     return 0;
   }
-  if (what & CURL_POLL_IN) event.events |= EPOLLIN;
-  if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
-  if (known && epoll_ctl(sender->epoll, EPOLL_CTL_MOD, socket, &event) == 0) return 0;
-  if (epoll_ctl(sender->epoll, EPOLL_CTL_ADD, socket, &event) != 0 && errno != EEXIST) return -1;
-  curl_multi_assign(sender->multi, socket, sender);
-  return 0;
+  if (what & CURL_POLL_IN) events |= EPOLLIN;
+  if (what & CURL_POLL_OUT) events |= EPOLLOUT;
+  return lw_sockets_watch(&sender->sockets, socket, events) ? 0 : -1;
 }
 
 static int set_timer(CURLM *multi, long milliseconds, void *context) {
@@ -199,11 +196,11 @@ static void collect_finished(struct lw_sender *sender) {
 bool lw_sender_prepare(struct lw_sender *sender, struct lw_error *error) {
   struct epoll_event event = {.events = EPOLLIN};
   sender->timer = LW_SENDER_NEVER;
-  sender->epoll = epoll_create1(EPOLL_CLOEXEC);
+  sender->sockets.epoll = epoll_create1(EPOLL_CLOEXEC);
   sender->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   event.data.fd = sender->wakeup;
-  if (sender->epoll < 0 || sender->wakeup < 0 ||
-      epoll_ctl(sender->epoll, EPOLL_CTL_ADD, sender->wakeup, &event) != 0)
+  if (sender->sockets.epoll < 0 || sender->wakeup < 0 ||
+      epoll_ctl(sender->sockets.epoll, EPOLL_CTL_ADD, sender->wakeup, &event) != 0)
     return lw_fail(error, "network", "the sender could not start: %s", strerror(errno));
   sender->multi = curl_multi_init();
   if (sender->multi == NULL) return lw_fail(error, "memory", "the sender could not start: out of memory");
@@ -217,7 +214,8 @@ bool lw_sender_prepare(struct lw_sender *sender, struct lw_error *error) {
 
 void lw_sender_dispose(struct lw_sender *sender) {
   if (sender->multi) curl_multi_cleanup(sender->multi); /* still calls watch_socket: before the epoll */
-  if (sender->epoll >= 0) close(sender->epoll);
+  lw_sockets_free(&sender->sockets);
+  if (sender->sockets.epoll >= 0) close(sender->sockets.epoll);
   if (sender->wakeup >= 0) close(sender->wakeup);
 }
 
@@ -238,7 +236,7 @@ static int wait_for_events(struct lw_sender *sender, struct epoll_event *events)
   bool more = sender->inbox.first || sender->closing || sender->stopping || sender->touched;
   sender->asleep = !more && timeout != 0;
   pthread_mutex_unlock(&sender->mutex);
-  return epoll_wait(sender->epoll, events, EVENTS_PER_WAIT, more ? 0 : timeout);
+  return epoll_wait(sender->sockets.epoll, events, EVENTS_PER_WAIT, more ? 0 : timeout);
 }
 
 static void drive_curl(struct lw_sender *sender, const struct epoll_event *events, int count) {
@@ -250,6 +248,7 @@ static void drive_curl(struct lw_sender *sender, const struct epoll_event *event
       while (read(sender->wakeup, &ignored, sizeof ignored) < 0 && errno == EINTR) continue;
       continue;
     }
+    if (!lw_sockets_wanted(&sender->sockets, events[i].data.fd)) continue;
     if (events[i].events & EPOLLIN) flags |= CURL_CSELECT_IN;
     if (events[i].events & EPOLLOUT) flags |= CURL_CSELECT_OUT;
     if (events[i].events & (EPOLLERR | EPOLLHUP)) flags |= CURL_CSELECT_ERR;
@@ -349,8 +348,8 @@ static void expire_closing(struct lw_sender *sender) {
 void *lw_sender_run(void *argument) {
   struct lw_sender *sender = argument;
   struct epoll_event events[EVENTS_PER_WAIT] = {{0}};
-  pthread_setname_np(pthread_self(), "webhook-sender");
   bool go_on = true;
+  pthread_setname_np(pthread_self(), "webhook-sender");
   while (go_on) {
     int count = wait_for_events(sender, events);
     lw_exit_gate_enter();

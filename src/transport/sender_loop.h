@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "transport/sender.h"
+#include "transport/sender_sockets.h"
 #include "transport/sender_transfer.h"
 
 #define LW_SENDER_NEVER INT64_MAX /* ticks that never come */
@@ -52,7 +53,7 @@ struct lw_sender {
   pid_t owner;
   int users; /* under shared_mutex */
   CURLM *multi;
-  int epoll;
+  struct lw_sockets sockets;
   int wakeup;
 
   pthread_mutex_t mutex;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -86,7 +87,15 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     lw_address_format(&address->addr, transfer->refused);
     return CURL_SOCKET_BAD;
   }
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  int opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (opened >= 0) lw_sockets_opened(transfer->sockets, opened);
+  return opened;
+}
+
+/* The connection may have outlived the transfer that opened it. */
+static int close_socket(void *context, curl_socket_t socket) {
+  lw_sockets_closed(context, socket);
+  return close(socket);
 }
 
 /* A kept connection may have been opened for a lane whose policy allows more. */
@@ -153,6 +162,8 @@ static CURLcode set_callbacks(struct lw_transfer *transfer) {
   SET(CURLOPT_WRITEDATA, transfer);
   SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
   SET(CURLOPT_OPENSOCKETDATA, transfer);
+  SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+  SET(CURLOPT_CLOSESOCKETDATA, transfer->sockets);
   SET(CURLOPT_PREREQFUNCTION, before_request);
   SET(CURLOPT_PREREQDATA, transfer);
   return result;
@@ -190,10 +201,11 @@ static CURLcode set_lane_options(struct lw_transfer *transfer) {
   return result;
 }
 
-struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options) {
+struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options, struct lw_sockets *sockets) {
   struct lw_transfer *transfer = calloc(1, sizeof *transfer);
   if (transfer == NULL) return NULL;
   transfer->options = options;
+  transfer->sockets = sockets;
   lw_buffer_init(&transfer->headers, LW_SENDER_MAX_RESPONSE_HEADERS);
   lw_buffer_init(&transfer->body, options->max_response_body);
   transfer->easy = curl_easy_init();

@@ -10,10 +10,12 @@
 
 #include "base/buffer.h"
 #include "transport/sender.h"
+#include "transport/sender_sockets.h"
 
 struct lw_transfer {
   CURL *easy; /* CURLOPT_PRIVATE is the transfer */
   const struct lw_lane_options *options;
+  struct lw_sockets *sockets;
   struct lw_request *request;
   struct lw_transfer *next; /* the lane's list of running ones, or of idle ones */
   struct lw_transfer *previous;
@@ -29,8 +31,8 @@ struct lw_transfer {
 };
 
 /* A handle with everything set that is the same for all requests of the options' lane. `options` must
- * outlive it. NULL when memory is out. */
-struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options);
+ * outlive it, `sockets` all connections. NULL when memory is out. */
+struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options, struct lw_sockets *sockets);
 void lw_transfer_free(struct lw_transfer *transfer);
 
 /* Sets the request's own options. False when curl refuses them: call lw_transfer_finish with `result`. */
