@@ -13,11 +13,17 @@ static void put_version(struct lw_id *id) {
   id->bytes[8] = (uint8_t)(VARIANT | (id->bytes[8] & 0x3f));
 }
 
+static uint8_t random_step(struct lw_id_generator *generator) {
+  if (generator->steps_left == 0) {
+    generator->clock->random(generator->clock->context, generator->steps, sizeof generator->steps);
+    generator->steps_left = LW_ID_STEPS;
+  }
+  return generator->steps[--generator->steps_left];
+}
+
 /* Adds a small random step to the low 40 bits; a carry past them is added to the next byte up. */
 static void step(struct lw_id_generator *generator, struct lw_id *id) {
-  uint8_t low = 0;
-  generator->clock->random(generator->clock->context, &low, 1);
-  unsigned carry = 1u + low;
+  unsigned carry = 1u + random_step(generator);
   for (int i = 15; i > 8 && carry > 0; i--) {
     carry += id->bytes[i];
     id->bytes[i] = (uint8_t)carry;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 
+#define LW_ID_STEPS 64
 #define LW_ID_TEXT_SIZE 37 /* 36 characters and the final zero */
 
 struct lw_id {
@@ -20,6 +21,9 @@ struct lw_id {
 struct lw_id_generator {
   const struct lw_clock *clock;
   struct lw_id last;
+  uint8_t
+      steps[LW_ID_STEPS]; /* random bytes, fetched together: one call costs more than all the rest of an id */
+  uint8_t steps_left;
 };
 
 void lw_id_next(struct lw_id_generator *generator, struct lw_id *id);
