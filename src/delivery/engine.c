@@ -130,12 +130,12 @@ static bool disable(struct lw_dispatcher *d, const struct lw_id *webhook, const 
 
 static bool record(struct lw_dispatcher *d, const struct lw_flight *flight, struct lw_error *error) {
   if (lw_flight_unsent(flight)) return lw_store_release(d->store, &flight->id, &d->id, error);
-  uint32_t random = 0;
-  d->clock->random(d->clock->context, &random, sizeof random);
+  struct lw_verdict verdict = lw_flight_verdict(flight, now_ms(d));
+  uint32_t random = 0; /* for the delay of a retry */
+  if (verdict.kind == LW_VERDICT_AGAIN) d->clock->random(d->clock->context, &random, sizeof random);
   struct lw_outcome outcome = lw_flight_outcome(flight, &d->id, &d->options.retry, now_ms(d), random);
   if (outcome.status == LW_PENDING && outcome.due_at < d->claim_at) d->claim_at = outcome.due_at;
   if (!lw_store_record(d->store, &outcome, error)) return false;
-  struct lw_verdict verdict = lw_flight_verdict(flight, outcome.due_at);
   return verdict.kind != LW_VERDICT_DISABLE || disable(d, &flight->webhook_id, verdict.reason, error);
 }
 
@@ -417,8 +417,8 @@ static void give_back_claims(struct lw_dispatcher *d) {
 
 void *lw_engine_run(void *context) {
   struct lw_dispatcher *d = context;
-  pthread_setname_np(pthread_self(), "webhook-engine");
   int final_tries = 0;
+  pthread_setname_np(pthread_self(), "webhook-engine");
   while (turn(d, &final_tries)) continue;
   give_back_claims(d);
   free_flights(d->returned);

@@ -7,10 +7,9 @@
 #include "signature/schemes.h"
 
 struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t length) {
-  struct lw_flight *flight = calloc(1, sizeof *flight + length + 1);
+  struct lw_flight *flight = malloc(sizeof *flight + length);
   if (flight == NULL) return NULL;
-  flight->id = *id;
-  flight->body_length = length;
+  *flight = (struct lw_flight){.id = *id, .body_length = length};
   if (length > 0) memcpy(flight->body, body, length);
   return flight;
 }

@@ -16,12 +16,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "transport/address.h"
 
 #define LW_SENDER_MAX_RESPONSE_HEADERS 8192 /* bytes kept of the answer's header lines */
 #define LW_SENDER_HEADER_FLOOD (256 * 1024) /* header bytes after which the transfer is given up */
 #define LW_SENDER_DRAIN (64 * 1024)         /* body bytes read past the cap to keep a connection */
+#define LW_REQUEST_TEXT 1024 /* bytes of URL and header lines that need no memory of their own */
 
 struct lw_sender;
 struct lw_lane;
@@ -40,10 +42,10 @@ struct lw_response {
   int status;       /* 0: no answer */
   int64_t sent_at;  /* milliseconds since the epoch, when the attempt started */
   int64_t duration; /* microseconds */
-  char *
+  const char *
       headers; /* "name: value\n" lines of the last answer as received, cut at the named limit; may be NULL */
   size_t headers_length;
-  char *body; /* binary-safe, at most max_response_body; may be NULL */
+  const char *body; /* binary-safe, at most max_response_body; may be NULL */
   size_t body_length;
   bool body_cut;          /* there was more than was kept */
   const char *error_code; /* NULL when an answer was read: "timeout", "dns", "connect", "tls",
@@ -55,22 +57,27 @@ struct lw_response {
  * called with it, then to `done`, who frees it. */
 struct lw_request {
   void *context;    /* the caller's own */
-  char *url;        /* copied by lw_request_new */
+  const char *url;  /* copied by lw_request_new */
   const char *body; /* not copied: must live until done */
   size_t body_length;
   int64_t timeout;            /* milliseconds, whole transfer */
   int64_t connect_timeout;    /* milliseconds */
   struct curl_slist *headers; /* made by lw_request_add_header */
   struct lw_response response;
-  struct lw_lane *lane;    /* the sender's */
-  struct lw_request *next; /* the sender's */
+  struct lw_lane *lane;    /* the sender's, from here on */
+  struct lw_request *next; /* (the caller's too, to submit a list) */
+  struct curl_slist **headers_end;
+  struct lw_request_text *more_text; /* what did not fit into `text` */
+  struct lw_buffer answer_headers, answer_body;
+  size_t text_used;
+  _Alignas(void *) char text[LW_REQUEST_TEXT];
 };
 
 /* NULL when memory is out. */
 struct lw_request *lw_request_new(const char *url);
 /* `value` must not hold CR, LF or NUL (false if it does, or if memory is out). */
 bool lw_request_add_header(struct lw_request *request, const char *name, const char *value);
-void lw_request_free(struct lw_request *request); /* NULL is fine; wipes header values */
+void lw_request_free(struct lw_request *request); /* NULL is fine; wipes URL and header values */
 
 struct lw_sender *lw_sender_acquire(struct lw_error *error); /* NULL on failure */
 void lw_sender_release(struct lw_sender *sender);

@@ -1,6 +1,5 @@
 #include "transport/sender_transfer.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "transport/request.h"
 
 #define MESSAGE_SIZE sizeof(((struct lw_response *)0)->error)
 
@@ -20,51 +20,6 @@ static int64_t now_milliseconds(void) {
 static int64_t now_ticks(void) {
   const struct lw_clock *clock = lw_system_clock();
   return clock->ticks(clock->context);
-}
-
-struct lw_request *lw_request_new(const char *url) {
-  struct lw_request *request = calloc(1, sizeof *request);
-  if (request == NULL) return NULL;
-  request->url = strdup(url);
-  if (request->url != NULL) return request;
-  free(request);
-  return NULL;
-}
-
-static bool append_header(struct lw_request *request, const char *line) {
-  struct curl_slist *list = curl_slist_append(request->headers, line);
-  if (list == NULL) return false;
-  request->headers = list;
-  return true;
-}
-
-bool lw_request_add_header(struct lw_request *request, const char *name, const char *value) {
-  if (name[0] == '\0' || strpbrk(name, "\r\n:;") != NULL || strpbrk(value, "\r\n") != NULL) return false;
-  /* curl reads "Name:" as "leave this header out"; "Name;" is its way to send an empty one. */
-  bool empty = value[strspn(value, " \t")] == '\0';
-  size_t size = strlen(name) + strlen(value) + 3;
-  char *line = malloc(size);
-  if (line == NULL) return false;
-  if (empty)
-    snprintf(line, size, "%s;", name);
-  else
-    snprintf(line, size, "%s: %s", name, value);
-  bool added = append_header(request, line);
-  OPENSSL_cleanse(line, size);
-  free(line);
-  return added;
-}
-
-void lw_request_free(struct lw_request *request) {
-  if (request == NULL) return;
-  for (struct curl_slist *line = request->headers; line; line = line->next)
-    OPENSSL_cleanse(line->data, strlen(line->data));
-  curl_slist_free_all(request->headers);
-  OPENSSL_cleanse(request->url, strlen(request->url));
-  free(request->url);
-  free(request->response.headers);
-  free(request->response.body);
-  free(request);
 }
 
 static void fail(struct lw_request *request, const char *code, const char *text) {
@@ -114,7 +69,7 @@ static void append_cut(struct lw_buffer *buffer, const char *bytes, size_t lengt
 
 static size_t take_header(char *bytes, size_t size, size_t count, void *context) {
   struct lw_transfer *transfer = context;
-  struct lw_buffer *kept = &transfer->headers;
+  struct lw_buffer *kept = &transfer->request->answer_headers;
   size_t length = size * count;
   transfer->header_bytes += length;
   if (transfer->header_bytes > LW_SENDER_HEADER_FLOOD) {
@@ -139,9 +94,10 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
 static size_t take_body(char *bytes, size_t size, size_t count, void *context) {
   struct lw_transfer *transfer = context;
   size_t length = size * count;
-  size_t room = transfer->body.maximum - transfer->body.length;
+  struct lw_buffer *kept = &transfer->request->answer_body;
+  size_t room = kept->maximum - kept->length;
   size_t keep = length < room ? length : room;
-  if (keep > 0 && !lw_buffer_append(&transfer->body, bytes, keep)) keep = 0;
+  if (keep > 0 && !lw_buffer_append(kept, bytes, keep)) keep = 0;
   if (keep == length) return length;
   transfer->cut = true;
   transfer->drained += length - keep;
@@ -206,8 +162,6 @@ struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options, struc
   if (transfer == NULL) return NULL;
   transfer->options = options;
   transfer->sockets = sockets;
-  lw_buffer_init(&transfer->headers, LW_SENDER_MAX_RESPONSE_HEADERS);
-  lw_buffer_init(&transfer->body, options->max_response_body);
   transfer->easy = curl_easy_init();
   if (transfer->easy != NULL && set_callbacks(transfer) == CURLE_OK &&
       set_protocols(transfer->easy) == CURLE_OK && set_lane_options(transfer) == CURLE_OK)
@@ -218,8 +172,6 @@ struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options, struc
 
 void lw_transfer_free(struct lw_transfer *transfer) {
   if (transfer->easy) curl_easy_cleanup(transfer->easy);
-  lw_buffer_free(&transfer->headers);
-  lw_buffer_free(&transfer->body);
   free(transfer);
 }
 
@@ -227,13 +179,15 @@ bool lw_transfer_begin(struct lw_transfer *transfer, struct lw_request *request,
   CURL *easy = transfer->easy;
   CURLcode result = CURLE_OK;
   transfer->request = request;
+  request->answer_headers.maximum = LW_SENDER_MAX_RESPONSE_HEADERS;
+  request->answer_body.maximum = transfer->options->max_response_body;
   transfer->started = now_ticks();
   transfer->header_bytes = transfer->drained = 0;
   transfer->flooded = transfer->cut = false;
   transfer->refused[0] = transfer->detail[0] = '\0';
   request->response.sent_at = now_milliseconds();
   /* Without this curl holds back a large body until the receiver agrees, or for a second. */
-  if (!append_header(request, "Expect:")) result = CURLE_OUT_OF_MEMORY;
+  if (!lw_request_leave_out_header(request, "Expect")) result = CURLE_OUT_OF_MEMORY;
   SET(CURLOPT_URL, request->url);
   SET(CURLOPT_HTTPHEADER, request->headers);
   SET(CURLOPT_POSTFIELDS, request->body ? request->body : "");
@@ -367,18 +321,16 @@ static void fill_answer(struct lw_transfer *transfer) {
   long status = 0;
   curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
   response->status = (int)status;
-  response->headers = transfer->headers.data;
-  response->headers_length = transfer->headers.length;
-  response->body = transfer->body.data;
-  response->body_length = transfer->body.length;
+  const struct lw_request *request = transfer->request;
+  response->headers = request->answer_headers.data;
+  response->headers_length = request->answer_headers.length;
+  response->body = request->answer_body.data;
+  response->body_length = request->answer_body.length;
   response->body_cut = transfer->cut;
-  transfer->headers.data = transfer->body.data = NULL; /* the request's now */
 }
 
 static void let_go(struct lw_transfer *transfer) {
   transfer->request->response.duration = now_ticks() - transfer->started;
-  lw_buffer_free(&transfer->headers);
-  lw_buffer_free(&transfer->body);
   transfer->request = NULL;
 }
 

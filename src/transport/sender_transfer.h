@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
 #include "transport/sender.h"
 #include "transport/sender_sockets.h"
 
@@ -19,9 +18,7 @@ struct lw_transfer {
   struct lw_request *request;
   struct lw_transfer *next; /* the lane's list of running ones, or of idle ones */
   struct lw_transfer *previous;
-  int64_t started; /* ticks, microseconds */
-  struct lw_buffer headers;
-  struct lw_buffer body;
+  int64_t started;     /* ticks, microseconds */
   size_t header_bytes; /* all received, kept or not */
   size_t drained;      /* body bytes read and dropped */
   bool flooded;
