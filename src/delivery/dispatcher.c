@@ -4,9 +4,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "delivery/engine.h"
 
 enum { DRAIN_LOOK_MS = 20 };
@@ -117,19 +117,6 @@ static bool closed(struct lw_error *error) {
   return lw_fail(error, "closed", "the dispatcher is closed");
 }
 
-/* The time `milliseconds` from now on the conditions' clock; a negative limit is no limit. */
-static struct timespec moment(int64_t milliseconds) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += milliseconds / 1000;
-  at.tv_nsec += (milliseconds % 1000) * 1000000;
-  if (at.tv_nsec >= 1000000000) {
-    at.tv_sec++;
-    at.tv_nsec -= 1000000000;
-  }
-  return at;
-}
-
 static bool run(struct lw_dispatcher *d, struct lw_command *command, struct lw_error *error) {
   if (!usable(d, error)) return false;
   pthread_mutex_lock(&d->mutex);
@@ -226,7 +213,7 @@ bool lw_dispatcher_flush(struct lw_dispatcher *d, int64_t timeout, struct lw_err
   if (!usable(d, error)) return false;
   struct lw_command *barrier = calloc(1, sizeof *barrier);
   if (barrier == NULL) return lw_fail(error, "memory", "out of memory");
-  struct timespec until = moment(timeout < 0 ? 0 : timeout);
+  struct timespec until = lw_deadline_in(timeout < 0 ? 0 : timeout);
   pthread_mutex_lock(&d->mutex);
   bool late = false;
   bool open = !d->closing;
@@ -262,7 +249,7 @@ static bool locally_idle(struct lw_dispatcher *d) {
 }
 
 static void wait_a_little(struct lw_dispatcher *d) {
-  struct timespec until = moment(DRAIN_LOOK_MS);
+  struct timespec until = lw_deadline_in(DRAIN_LOOK_MS);
   pthread_mutex_lock(&d->mutex);
   pthread_cond_timedwait(&d->answered, &d->mutex, &until);
   pthread_mutex_unlock(&d->mutex);

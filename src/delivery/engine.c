@@ -1,10 +1,9 @@
 #include "delivery/engine.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/deadline.h"
 #include "base/exit_gate.h"
 
 enum {
@@ -261,7 +260,7 @@ static void free_commands(struct lw_command *command) {
 }
 
 static void after_commit(struct lw_dispatcher *d) {
-  struct lw_error none;
+  struct lw_error none = {0};
   int64_t claimed = d->claimed + d->planned_count;
   pthread_mutex_lock(&d->mutex);
   struct lw_command *garbage = answer(d, true, &none);
@@ -336,15 +335,8 @@ static void take(struct lw_dispatcher *d) {
   d->outcome_count = 0;
 }
 
-static void wait_until(struct lw_dispatcher *d, int64_t milliseconds) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += milliseconds / 1000;
-  until.tv_nsec += (milliseconds % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
+static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
+  struct timespec until = lw_deadline_in(milliseconds);
   pthread_cond_timedwait(&d->wake, &d->mutex, &until);
 }
 
@@ -359,16 +351,16 @@ static int64_t time_to_next(const struct lw_dispatcher *d) {
 
 /* Under the lock: sleeps until there is something to write. */
 static void wait_for_work(struct lw_dispatcher *d) {
-  if (d->retry_pause > 0 && !d->stop) wait_until(d, d->retry_pause);
+  if (d->retry_pause > 0 && !d->stop) wait_for(d, d->retry_pause);
   while (!d->mailbox && !d->stop && d->outcome_count < OUTCOME_BATCH) {
     if (d->closing && !d->quiet) return;
     int64_t left = time_to_next(d);
     if (d->outcome_count > 0) {
-      if (left > OUTCOME_LINGER_MS) wait_until(d, OUTCOME_LINGER_MS);
+      if (left > OUTCOME_LINGER_MS) wait_for(d, OUTCOME_LINGER_MS);
       return;
     }
     if (left <= 0) return;
-    wait_until(d, left);
+    wait_for(d, left);
   }
 }
 
