@@ -162,10 +162,17 @@ static void test_webhooks(void **state) {
   assert_string_equal(webhook.signing_secret, "whsec_hidden");
   free(webhook.app_id);
   webhook.app_id = NULL;
+  webhook.filter = strdup("1.1:a+");
+  webhook.channels = strdup("acme,beta");
   OK(lw_store_update_webhook(store, &webhook, &found, &error));
   assert_true(found);
   lw_webhook_clear(&webhook);
   assert_null(webhook.signing_secret);
+  OK(lw_store_get_webhook(store, &id, &webhook, &found, &error));
+  assert_string_equal(webhook.filter, "1.1:a+");
+  assert_string_equal(webhook.channels, "acme,beta");
+  lw_webhook_clear(&webhook);
+  assert_null(webhook.filter);
   static const struct {
     struct lw_webhook_filter filter;
     size_t count;
@@ -501,6 +508,8 @@ static void test_old_schema_is_upgraded(void **state) {
   struct lw_id id = id_at(1);
   add_webhook(1, "a", true);
   run_sql("ALTER TABLE webhooks DROP COLUMN disabled_reason");
+  run_sql("ALTER TABLE webhooks DROP COLUMN filter");
+  run_sql("ALTER TABLE webhooks DROP COLUMN channels");
   run_sql("UPDATE meta SET value = 1 WHERE name = 'schema'");
   lw_store_close(store);
   for (int times = 0; times < 2; times++) {
@@ -511,6 +520,8 @@ static void test_old_schema_is_upgraded(void **state) {
     OK(lw_store_get_webhook(store, &id, &webhook, &found, &error));
     assert_true(found);
     assert_null(webhook.disabled_reason);
+    assert_null(webhook.filter);
+    assert_null(webhook.channels);
     lw_webhook_clear(&webhook);
     OK(lw_store_disable_webhook(store, &id, "gone", NOW, &error));
     if (times == 0) run_sql("UPDATE webhooks SET disabled_reason = NULL");

@@ -160,7 +160,7 @@ static struct lw_command *copy_command(const struct lw_emit_item *items, size_t 
   size_t size = sizeof(struct lw_command) + count * sizeof *items;
   for (size_t i = 0; i < count; i++)
     size += text_size(items[i].app_id) + text_size(items[i].event) + text_size(items[i].key) +
-            items[i].body_length + items[i].packed_length;
+            text_size(items[i].channels) + items[i].body_length + items[i].packed_length;
   struct lw_command *command = calloc(1, size);
   if (command == NULL) return NULL;
   command->items = (struct lw_emit_item *)(command + 1);
@@ -177,6 +177,7 @@ static struct lw_command *copy_command(const struct lw_emit_item *items, size_t 
     item->app_id = copy_bytes(&at, item->app_id, text_size(item->app_id));
     item->event = copy_bytes(&at, item->event, text_size(item->event));
     item->key = copy_bytes(&at, item->key, text_size(item->key));
+    item->channels = copy_bytes(&at, item->channels, text_size(item->channels));
     item->body = copy_bytes(&at, item->body, item->body_length);
   }
   return command;

@@ -54,6 +54,7 @@ bool lw_dispatcher_close(struct lw_dispatcher *dispatcher, int64_t timeout, stru
 
 struct lw_emit_item {
   const char *app_id, *event, *key; /* key: NULL or the idempotency key */
+  const char *channels;             /* NULL: none; or names joined by ',' */
   const char *body;                 /* the raw payload */
   size_t body_length;
   const char *packed; /* the event (lw_event_pack, aligned to 8): chat formats are written from it */

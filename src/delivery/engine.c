@@ -103,7 +103,7 @@ static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struc
   size_t at = 0;
   struct lw_route *route;
   lw_bodies_start(&d->bodies, item);
-  while ((route = lw_routing_next(&d->routing, item->app_id, item->event, &at)) != NULL) {
+  while ((route = lw_routing_next(&d->routing, item, &at)) != NULL) {
     if (!store_delivery(d, item, route, error)) return false;
     item->deliveries++;
   }

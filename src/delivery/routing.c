@@ -3,12 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "delivery/choice.h"
+
 void lw_routing_init(struct lw_routing *routing) {
   *routing = (struct lw_routing){.version = -1};
 }
 
 void lw_routing_free(struct lw_routing *routing) {
-  for (size_t i = 0; i < routing->count; i++) lw_hmac_free(routing->by_app[i].hmac);
+  for (size_t i = 0; i < routing->count; i++) {
+    lw_hmac_free(routing->by_app[i].hmac);
+    free(routing->by_app[i].filter);
+  }
   free(routing->by_app);
   free(routing->by_id);
   lw_webhook_list_free(&routing->list);
@@ -29,6 +34,16 @@ static int compare_ids(const void *a, const void *b) {
   return memcmp(&(*left)->webhook->id, &(*right)->webhook->id, sizeof(struct lw_id));
 }
 
+/* What is decided once, so that an event costs nothing where nothing was asked for. */
+static bool compile_choice(struct lw_route *route, struct lw_error *error) {
+  const struct lw_webhook *webhook = route->webhook;
+  route->patterns = lw_events_have_patterns(webhook->events);
+  route->choosy = webhook->channels != NULL || webhook->filter != NULL;
+  if (webhook->filter == NULL) return true;
+  route->filter = lw_filter_parse(webhook->filter, strlen(webhook->filter), error);
+  return route->filter != NULL || strcmp(error->code, "memory") != 0;
+}
+
 static bool index_list(struct lw_routing *routing, struct lw_error *error) {
   routing->by_app = calloc(routing->list.count + 1, sizeof *routing->by_app);
   routing->by_id = calloc(routing->list.count + 1, sizeof(struct lw_route *));
@@ -41,6 +56,7 @@ static bool index_list(struct lw_routing *routing, struct lw_error *error) {
     struct lw_route *route = &routing->by_app[routing->count++];
     route->webhook = webhook;
     route->format = format;
+    if (!compile_choice(route, error)) return false;
     if (webhook->signing_secret == NULL) continue;
     route->hmac = lw_hmac_new(webhook->signing_secret, strlen(webhook->signing_secret));
     if (route->hmac == NULL) return lw_fail(error, "crypto", "OpenSSL could not key an HMAC");
@@ -79,26 +95,28 @@ static size_t first_of_app(const struct lw_routing *routing, const char *app_id)
   return low;
 }
 
-/* `events` is a list of names joined by commas, or "*". */
-static bool wants(const char *events, const char *event) {
-  size_t length = strlen(event);
-  while (*events) {
-    size_t span = strcspn(events, ",");
-    if (span == 1 && *events == '*') return true;
-    if (span == length && memcmp(events, event, length) == 0) return true;
-    events += span + (events[span] == ',');
-  }
-  return false;
+static bool admits(const struct lw_route *route, const struct lw_emit_item *item) {
+  const struct lw_webhook *webhook = route->webhook;
+  if (!lw_channels_admit(webhook->channels, item->channels)) return false;
+  if (webhook->filter == NULL) return true;
+  if (route->filter == NULL) return false;
+  struct lw_event_view event = lw_event_unpack(item->packed);
+  return lw_filter_matches(route->filter, &event);
 }
 
-struct lw_route *lw_routing_next(struct lw_routing *routing, const char *app_id, const char *event,
-                                 size_t *at) {
-  if (*at == 0) *at = first_of_app(routing, app_id) + 1;
+static bool wants(const struct lw_route *route, const struct lw_emit_item *item) {
+  const char *events = route->webhook->events;
+  bool named = route->patterns ? lw_events_match(events, item->event) : lw_events_name(events, item->event);
+  return named && (!route->choosy || admits(route, item));
+}
+
+struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emit_item *item, size_t *at) {
+  if (*at == 0) *at = first_of_app(routing, item->app_id) + 1;
   while (*at - 1 < routing->count) {
     struct lw_route *route = &routing->by_app[*at - 1];
-    if (strcmp(app_of(route), app_id) != 0) return NULL;
+    if (strcmp(app_of(route), item->app_id) != 0) return NULL;
     ++*at;
-    if (wants(route->webhook->events, event)) return route;
+    if (wants(route, item)) return route;
   }
   return NULL;
 }

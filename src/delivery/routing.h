@@ -4,6 +4,8 @@
 #define LW_DELIVERY_ROUTING_H
 
 #include "base/error.h"
+#include "delivery/dispatcher.h"
+#include "delivery/filter.h"
 #include "payload/formats.h"
 #include "signature/hmac.h"
 #include "store/store.h"
@@ -12,6 +14,11 @@ struct lw_route {
   struct lw_webhook *webhook; /* owned by the routing's list */
   const struct lw_format *format;
   struct lw_hmac *hmac; /* NULL: not signed */
+  bool patterns;        /* among its events */
+  bool choosy;          /* it has channels or a filter */
+  /* NULL: none. One that we cannot read was made by a newer version of us: `choosy` without either, it gets
+   * no events from us. */
+  struct lw_filter *filter;
 };
 
 struct lw_routing {
@@ -26,9 +33,8 @@ void lw_routing_init(struct lw_routing *routing);
 void lw_routing_free(struct lw_routing *routing);
 /* Reloads when needed; inside a transaction. */
 bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, struct lw_error *error);
-/* The first route of the app at or after *at that wants the event, or NULL. Start with *at = 0. */
-struct lw_route *lw_routing_next(struct lw_routing *routing, const char *app_id, const char *event,
-                                 size_t *at);
+/* The first route of the item's app at or after *at that wants it, or NULL. Start with *at = 0. */
+struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emit_item *item, size_t *at);
 struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id);
 
 #endif

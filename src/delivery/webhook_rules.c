@@ -1,8 +1,11 @@
 #include "delivery/webhook_rules.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "delivery/choice.h"
+#include "delivery/filter.h"
 #include "payload/event.h"
 #include "payload/formats.h"
 #include "transport/url.h"
@@ -21,14 +24,22 @@ static bool check_events(const char *events, struct lw_error *error) {
   if (*events == '\0') return lw_fail(error, "invalid", "events: the list is empty; { \"*\" } means all");
   while (*events) {
     size_t span = strcspn(events, ",");
-    char name[LW_EVENT_MAX_NAME + 1] = "";
-    if (span <= LW_EVENT_MAX_NAME) memcpy(name, events, span);
-    if (strcmp(name, "*") != 0 && !lw_event_name_valid(name, span))
-      return lw_fail(error, "invalid", "events: '%.*s' is no event name", (int)(span > 64 ? 64 : span),
-                     events);
+    if (!lw_pattern_valid(events, span))
+      return lw_fail(
+          error, "invalid",
+          "events: '%.*s' is no event name (1 to %d of letters, digits, '_', '.', ':', '-', and '*' "
+          "for any)",
+          (int)(span > LW_EVENT_MAX_PATTERN ? LW_EVENT_MAX_PATTERN : span), events, LW_EVENT_MAX_PATTERN);
     events += span + (events[span] == ',');
   }
   return true;
+}
+
+static bool check_filter(const char *text, struct lw_error *error) {
+  if (text == NULL) return true;
+  struct lw_filter *filter = lw_filter_parse(text, strlen(text), error);
+  free(filter);
+  return filter != NULL;
 }
 
 static bool check_text(const char *field, const char *text, struct lw_error *error) {
@@ -51,5 +62,7 @@ bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error) 
     if (secret > LW_WEBHOOK_MAX_SECRET)
       return lw_fail(error, "invalid", "signing_secret: longer than %d bytes", LW_WEBHOOK_MAX_SECRET);
   }
-  return check_format(webhook, error) && check_events(webhook->events, error);
+  if (webhook->channels && !lw_channels_check(webhook->channels, error)) return false;
+  return check_format(webhook, error) && check_events(webhook->events, error) &&
+         check_filter(webhook->filter, error);
 }

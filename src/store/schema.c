@@ -31,6 +31,8 @@ static const char *const tables[] = {
 /* Each makes a schema of the one before it: the first makes schema 2. New files take the same way. */
 static const char *const upgrades[] = {
     "ALTER TABLE webhooks ADD COLUMN disabled_reason TEXT",
+    "ALTER TABLE webhooks ADD COLUMN filter TEXT",
+    "ALTER TABLE webhooks ADD COLUMN channels TEXT",
 };
 enum { SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };
 

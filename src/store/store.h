@@ -41,10 +41,12 @@ void lw_store_rollback(struct lw_store *store);
 struct lw_webhook {
   struct lw_id id;
   char *app_id, *name, *url, *format;
-  char *events;         /* names joined by ',' ("*" for all) */
+  char *events;         /* names and patterns joined by ',' ("*" for all) */
   char *signing_secret; /* NULL: none */
   bool enabled;
   char *disabled_reason; /* why the dispatcher disabled it; NULL: it did not */
+  char *filter;          /* NULL: none; a text as delivery/filter.h has it */
+  char *channels;        /* NULL: none; names joined by ',' */
   int64_t created_at, updated_at;
 };
 struct lw_webhook_list {

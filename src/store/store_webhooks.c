@@ -5,8 +5,9 @@
 
 #include "store/store_private.h"
 
-#define COLUMNS \
-  "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason"
+#define COLUMNS                                                                                              \
+  "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason," \
+  " filter, channels"
 #define QUERY_MAXIMUM 8192
 
 void lw_webhook_clear(struct lw_webhook *webhook) {
@@ -19,6 +20,8 @@ void lw_webhook_clear(struct lw_webhook *webhook) {
   free(webhook->format);
   free(webhook->events);
   free(webhook->disabled_reason);
+  free(webhook->filter);
+  free(webhook->channels);
   *webhook = (struct lw_webhook){.enabled = false};
 }
 
@@ -44,6 +47,8 @@ static void bind_webhook(struct lw_store *store, struct lw_statement *statement,
   driver->bind_integer(statement, 9, webhook->created_at);
   driver->bind_integer(statement, 10, webhook->updated_at);
   driver->bind_text(statement, 11, webhook->disabled_reason);
+  driver->bind_text(statement, 12, webhook->filter);
+  driver->bind_text(statement, 13, webhook->channels);
 }
 
 static bool grow_version(struct lw_store *store, struct lw_error *error) {
@@ -71,7 +76,8 @@ bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *we
                              struct lw_error *error) {
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_WEBHOOK_INSERT,
-      "INSERT INTO webhooks (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", error);
+      "INSERT INTO webhooks (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+      error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
   return change(store, statement, NULL, error);
@@ -82,7 +88,8 @@ bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *we
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_WEBHOOK_UPDATE,
       "UPDATE webhooks SET app_id = $2, name = $3, url = $4, format = $5, events = $6, signing_secret = $7,"
-      " enabled = $8, created_at = $9, updated_at = $10, disabled_reason = $11 WHERE id = $1",
+      " enabled = $8, created_at = $9, updated_at = $10, disabled_reason = $11, filter = $12, channels = $13 "
+      "WHERE id = $1",
       error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
@@ -126,6 +133,8 @@ static bool read_webhook(struct lw_row *row, void *context) {
   webhook->created_at = lw_row_integer(row, 8);
   webhook->updated_at = lw_row_integer(row, 9);
   webhook->disabled_reason = lw_row_text(row, 10);
+  webhook->filter = lw_row_text(row, 11);
+  webhook->channels = lw_row_text(row, 12);
   return true;
 }
 
