@@ -7,7 +7,10 @@ local check = require "webhook.check"
 local integer = require "webhook.integer"
 local presentation = require "webhook.presentation"
 
-local events = {}
+local events = {
+  --- In a webhook's filter: the field is there and not null.
+  exists = { exists = true },
+}
 local null = cjson.null
 
 -- name -> { "id", "appId", …, id = 1, appId = 2, … }: the documented order, which the core reads too

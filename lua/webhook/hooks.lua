@@ -1,6 +1,7 @@
 --- The dispatcher, as `webhook.open` returns it.
 local core = require "webhook.core"
 local check = require "webhook.check"
+local choice = require "webhook.choice"
 local events = require "webhook.events"
 local log = require "webhook.log"
 local webhooks = require "webhook.webhooks"
@@ -14,8 +15,8 @@ local OPEN = {
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
   ca_file = "string", lease = "positive",
 }
-local EMIT = { app_id = "string", id = "string", durable = "boolean" }
-local EMIT_ALL = { app_id = "string", durable = "boolean" }
+local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
+local EMIT_ALL = { app_id = "string", durable = "boolean", channels = "list" }
 local MAX_DELAYS = 32 -- of a retry schedule
 local WAIT_SLICE = 0.25 -- seconds; between slices Lua's hooks run, so that Ctrl-C ends a wait
 
@@ -104,8 +105,14 @@ local function app_of(event, options)
   return type(app_id) == "string" and app_id or ""
 end
 
+-- Called by the methods, whose caller errors point at.
 local function emit(self, list, options, what)
   local apps, presentations = {}, {}
+  local channels, problem, kind
+  if options.channels then
+    channels, problem, kind = choice.channels(options.channels, what, 3)
+    if not channels then return nil, problem, kind end
+  end
   for i, event in ipairs(list) do
     local ok, message, code = check_event(event, what, 3)
     if not ok then return nil, message, code, i end
@@ -113,12 +120,13 @@ local function emit(self, list, options, what)
     presentations[i], message, code = events.presentation(event)
     if presentations[i] == nil then return nil, message, code, i end
   end
-  return self.handle:emit(list, apps, options.id, options.durable ~= false, presentations)
+  return self.handle:emit(list, apps, options.id, options.durable ~= false, presentations, channels)
 end
 
 --- Says what happened. Returns once it is on disk, or with durable = false once it is queued.
 -- @param event    { event = name, data = {…} }
--- @param options  app_id (default data.appId), id (idempotency key), durable (true)
+-- @param options  app_id (default data.appId), id (idempotency key), durable (true), channels (a list: of the webhooks that
+--                 have channels, only those with one of these get it)
 -- @return the message { id, event, app_id, deliveries, duplicate }, or nil, message, code ("invalid_event", "busy", "full", …)
 function hooks:emit(event, options)
   options = options or {}

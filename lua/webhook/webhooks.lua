@@ -1,7 +1,7 @@
 --- hooks.webhooks: where events go. Wrong types and unknown names raise; a value that cannot be (a bad URL, an unknown
 -- event) returns nil, message, "invalid".
 local check = require "webhook.check"
-local events = require "webhook.events"
+local choice = require "webhook.choice"
 
 local webhooks = {}
 webhooks.__index = webhooks
@@ -9,22 +9,8 @@ webhooks.__name = "webhook.webhooks"
 
 local FIELDS = {
   app_id = "string", name = "string", url = "string", format = "string", events = "list",
-  signing_secret = "string|never", enabled = "boolean",
+  signing_secret = "string|never", enabled = "boolean", filter = "table|never", channels = "list|never",
 }
-
-local function event_list(names, level)
-  local parts = {}
-  for i, name in ipairs(names) do
-    if type(name) ~= "string" then
-      error(("webhooks: events[%d] must be a string, got %s"):format(i, type(name)), level + 1)
-    end
-    if name ~= "*" and not events.is_known(name) then
-      return nil, ("events: unknown event '%s'%s"):format(name, events.suggestion(name)), "invalid"
-    end
-    parts[i] = name
-  end
-  return table.concat(parts, ",")
-end
 
 -- The fields as the core takes them.
 local function prepare(fields, what, level)
@@ -36,16 +22,27 @@ local function prepare(fields, what, level)
     end
     record[name] = value
   end
-  if fields.events then
-    local list, message, code = event_list(fields.events, level + 1)
-    if not list then return nil, message, code end
-    record.events = list
+  for name, text_of in pairs(choice) do
+    if fields[name] then
+      local text, message, code = text_of(fields[name], what, level + 1)
+      if not text then return nil, message, code end
+      record[name] = text
+    end
   end
   return record
 end
 
 --- Makes a webhook.
--- @param fields name, url, events (list of names, or { "*" }); optional: app_id, format ("raw"), signing_secret, enabled
+-- @param fields name, url, events (list of names; a star in one stands for any characters: "job_*", "*");
+--               optional: app_id, format ("raw"), signing_secret, enabled;
+--               filter: tests of fields of data, dotted paths ("customer.country"; "items.1.sku" counts from 1) and for each a
+--               string, number, boolean or webhook.null that it must be, a list of those of which it must be one, or
+--               webhook.events.exists or { exists = false }; all must hold. Numbers compare by value; a field that is absent
+--               is null, and null does not exist. At most 32 fields, 64 values each, 16 KiB in all;
+--               channels: 1 to 32 names (1 to 64 letters, digits, '_', '.', ':' or '-'); it gets only what is emitted with one
+--               of them. A webhook without channels gets everything.
+-- @usage hooks.webhooks:create { name = "failed jobs", url = SLACK, format = "slack", events = { "job_finished" },
+--   filter = { status = { "failed", "timed_out" } } }
 -- @return the record (never with its secret), or nil, message, code
 function webhooks:create(fields)
   local record, message, code = prepare(fields, "webhooks:create", 2)
@@ -60,7 +57,7 @@ end
 --- @return the record, or nil, message, "not_found"
 function webhooks:get(id) return self.handle:webhook_get(id) end
 
---- Changes the named fields; signing_secret = false clears it.
+--- Changes the named fields; false clears signing_secret, filter or channels.
 -- @return the record after the change, or nil, message, code
 function webhooks:update(id, changes)
   local record, message, code = prepare(changes, "webhooks:update", 2)

@@ -169,9 +169,9 @@ static void channels_are_checked(void **state) {
   assert_non_null(strstr(error.message, "more than 32"));
   char name[LW_CHANNEL_MAX_NAME + 2];
   memset(name, 'x', sizeof name);
-  assert_true(lw_channel_name_valid(name, LW_CHANNEL_MAX_NAME));
-  assert_false(lw_channel_name_valid(name, LW_CHANNEL_MAX_NAME + 1));
-  assert_false(lw_channel_name_valid("a\0b", 3));
+  assert_true(lw_channel_check(name, LW_CHANNEL_MAX_NAME, &error));
+  assert_false(lw_channel_check(name, LW_CHANNEL_MAX_NAME + 1, &error));
+  assert_false(lw_channel_check("a\0b", 3, &error));
 }
 
 /* -- filters ------------------------------------------------------------------------------------------- */

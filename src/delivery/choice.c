@@ -76,26 +76,31 @@ bool lw_events_match(const char *events, const char *name) {
 
 /* -- channels ------------------------------------------------------------------------------------------ */
 
-bool lw_channel_name_valid(const char *name, size_t length) {
-  _Static_assert(LW_CHANNEL_MAX_NAME == LW_EVENT_MAX_NAME, "a channel is named as an event is");
-  return memchr(name, '\0', length) == NULL && lw_pattern_valid(name, length) &&
-         memchr(name, '*', length) == NULL;
+bool lw_channel_check(const char *name, size_t length, struct lw_error *error) {
+  _Static_assert(LW_CHANNEL_MAX_NAME == LW_EVENT_MAX_PATTERN, "a channel is named as an event is");
+  if (lw_pattern_valid(name, length) && memchr(name, '*', length) == NULL) return true;
+  return lw_fail(error, "invalid", "channels: a name is 1 to %d of letters, digits, '_', '.', ':' and '-'",
+                 LW_CHANNEL_MAX_NAME);
+}
+
+bool lw_channels_check_count(size_t count, struct lw_error *error) {
+  if (count == 0) return lw_fail(error, "invalid", "channels: the list is empty; leave it out for none");
+  if (count > LW_MAX_CHANNELS) return lw_fail(error, "invalid", "channels: more than %d", LW_MAX_CHANNELS);
+  return true;
 }
 
 bool lw_channels_check(const char *channels, struct lw_error *error) {
   size_t count = 0;
   const char *at = channels;
-  do {
+  bool more = *channels != '\0';
+  while (more) {
     size_t span = strcspn(at, ",");
-    if (!lw_channel_name_valid(at, span))
-      return lw_fail(error, "invalid",
-                     "channels: a name is 1 to %d of letters, digits, '_', '.', ':' and '-'",
-                     LW_CHANNEL_MAX_NAME);
+    if (!lw_channel_check(at, span, error)) return false;
     count++;
-    at += span;
-  } while (*at++ == ',');
-  if (count <= LW_MAX_CHANNELS) return true;
-  return lw_fail(error, "invalid", "channels: more than %d", LW_MAX_CHANNELS);
+    more = at[span] == ',';
+    at += span + more;
+  }
+  return lw_channels_check_count(count, error);
 }
 
 bool lw_channels_admit(const char *webhook, const char *message) {

@@ -23,10 +23,10 @@ bool lw_events_name(const char *events, const char *name);
 /* The same with patterns. */
 bool lw_events_match(const char *events, const char *name);
 
-/* 1 to 32 names of 1 to 64 of [A-Za-z0-9_.:-]. False: code "invalid", a message that begins with "channels:
- * ". */
+/* False: code "invalid", a message that begins with "channels: ". A name is 1 to 64 of [A-Za-z0-9_.:-]. */
+bool lw_channel_check(const char *name, size_t length, struct lw_error *error);
+bool lw_channels_check_count(size_t count, struct lw_error *error);
 bool lw_channels_check(const char *channels, struct lw_error *error);
-bool lw_channel_name_valid(const char *name, size_t length);
 /* A webhook without channels (NULL) gets everything; one with channels gets what carries one of them
  * (https://docs.svix.com/channels). */
 bool lw_channels_admit(const char *webhook, const char *message);

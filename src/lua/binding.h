@@ -22,6 +22,9 @@ bool lwl_read_id(lua_State *L, int index, struct lw_id *id);
 /* Fields of an options table: NULL or the fallback where the field is nil. The string stays in the table. */
 const char *lwl_string_field(lua_State *L, int table, const char *name);
 double lwl_number_field(lua_State *L, int table, const char *name, double fallback);
+/* Fields of the table on top: nothing is set where the text is NULL (or a filter that cannot be read). */
+void lwl_set_filter(lua_State *L, const char *name, const char *filter);
+void lwl_set_names(lua_State *L, const char *name, const char *names);                /* joined by ',' */
 void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t length); /* NULL: nothing set */
 
 /* An integer that a Lua number may not hold: webhook.integer's, or a 64-bit integer among LuaJIT's cdata. */
@@ -31,6 +34,7 @@ struct lwl_wide {
 };
 /* False when the value is neither. */
 bool lwl_read_wide(lua_State *L, int index, struct lwl_wide *wide);
+void lwl_push_wide(lua_State *L, const struct lwl_wide *wide); /* as webhook.integer's */
 
 /* Builds `event` from the table { event = name, data = {…} } at `index`. The registry's order table gives the
  * documented keys of data for that name. False: event->error says why. */
@@ -40,6 +44,7 @@ bool lwl_read_presentation(lua_State *L, int index, struct lw_event *event);
 
 /* The parts of the module; each adds its functions to the table on top of the stack. */
 void lwl_open_integer(lua_State *L);
+void lwl_open_choice(lua_State *L);
 void lwl_open_payload(lua_State *L);
 void lwl_open_signature(lua_State *L);
 void lwl_open_seen(lua_State *L);

@@ -40,6 +40,11 @@ bool lwl_read_integer(lua_State *L, int index, int64_t *value) {
 void lwl_push_integer(lua_State *L, int64_t value) {
   lua_pushinteger(L, value);
 }
+
+bool lwl_number_holds(int64_t value) {
+  (void)value;
+  return true;
+}
 #else
 bool lwl_read_integer(lua_State *L, int index, int64_t *value) {
   if (lua_type(L, index) != LUA_TNUMBER) return false;
@@ -51,6 +56,10 @@ bool lwl_read_integer(lua_State *L, int index, int64_t *value) {
 
 void lwl_push_integer(lua_State *L, int64_t value) {
   lua_pushnumber(L, (lua_Number)value);
+}
+
+bool lwl_number_holds(int64_t value) {
+  return value >= -(INT64_C(1) << 53) && value <= INT64_C(1) << 53;
 }
 #endif
 

@@ -30,5 +30,7 @@ size_t lwl_raw_length(lua_State *L, int index);
 bool lwl_read_integer(lua_State *L, int index, int64_t *value);
 /* On 5.1 and LuaJIT exact up to 2^53, also where lua_Integer has 32 bits. */
 void lwl_push_integer(lua_State *L, int64_t value);
+/* Whether lwl_push_integer keeps every digit of it. */
+bool lwl_number_holds(int64_t value);
 
 #endif

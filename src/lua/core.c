@@ -55,6 +55,7 @@ int luaopen_webhook_core(lua_State *L) {
   lua_pushstring(L, LW_VERSION);
   lua_setfield(L, -2, "version");
   lwl_open_integer(L);
+  lwl_open_choice(L);
   lwl_open_payload(L);
   lwl_open_signature(L);
   lwl_open_seen(L);

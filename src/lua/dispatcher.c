@@ -101,8 +101,10 @@ static bool read_event(lua_State *L, int index, int presentation, struct lw_even
          (!lua_istable(L, presentation) || lwl_read_presentation(L, presentation, event));
 }
 
-/* The event at stack index `event`; its app (a string) and how it reads (a table or not) follow it. */
-static bool add_event(lua_State *L, struct batch *batch, size_t at, int event, const char *key) {
+/* The event at stack index `event`; its app (a string) and how it reads (a table or not) follow it. `shared`
+ * is what all events of the call have. */
+static bool add_event(lua_State *L, struct batch *batch, size_t at, int event,
+                      const struct lw_emit_item *shared) {
   size_t body = batch->bodies.length, packed = batch->events.length;
   if (!read_event(L, event, event + 2, &batch->event)) return false;
   struct lw_event_view view = lw_event_view(&batch->event);
@@ -112,7 +114,8 @@ static bool add_event(lua_State *L, struct batch *batch, size_t at, int event, c
   lua_getfield(L, event, "event");
   batch->items[at] = (struct lw_emit_item){.app_id = lua_tostring(L, event + 1),
                                            .event = lua_tostring(L, -1),
-                                           .key = key,
+                                           .key = shared->key,
+                                           .channels = shared->channels,
                                            .body_length = batch->bodies.length - body,
                                            .packed_length = batch->events.length - packed};
   lua_pop(L, 1);
@@ -146,14 +149,14 @@ static void place(struct batch *batch, size_t count) {
   }
 }
 
-/* handle:emit(events, apps, key|nil, durable, presentations) -> { message… } | nil, message, code, index
- * presentations: the table for each event, or false */
+/* handle:emit(events, apps, key|nil, durable, presentations, channels|nil) -> { message… } | nil, message,
+ * code, index. presentations: the table for each event, or false */
 static int emit(lua_State *L) {
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TTABLE);
   luaL_checktype(L, 6, LUA_TTABLE);
-  const char *key = luaL_optstring(L, 4, NULL);
+  struct lw_emit_item shared = {.key = luaL_optstring(L, 4, NULL), .channels = luaL_optstring(L, 7, NULL)};
   bool durable = lua_toboolean(L, 5);
   size_t count = lwl_raw_length(L, 2);
   struct batch *batch = get_batch(L, count);
@@ -162,7 +165,7 @@ static int emit(lua_State *L) {
     lua_rawgeti(L, 2, (lua_Integer)i + 1);
     lua_rawgeti(L, 3, (lua_Integer)i + 1);
     lua_rawgeti(L, 6, (lua_Integer)i + 1);
-    bool ok = add_event(L, batch, i, top + 1, key);
+    bool ok = add_event(L, batch, i, top + 1, &shared);
     lua_settop(L, top);
     if (ok) continue;
     lwl_failure(L, &batch->event.error);

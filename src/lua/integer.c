@@ -25,6 +25,11 @@ static bool parse(const char *text, size_t length, struct lwl_wide *wide) {
   return !wide->negative || wide->magnitude <= (uint64_t)INT64_MAX + 1;
 }
 
+void lwl_push_wide(lua_State *L, const struct lwl_wide *wide) {
+  *(struct lwl_wide *)lwl_new_userdata(L, sizeof *wide) = *wide;
+  lwl_set_metatable(L, INTEGER);
+}
+
 /* core.integer(text) -> integer | nil, message, "invalid" */
 static int new_integer(lua_State *L) {
   size_t length;
@@ -36,8 +41,7 @@ static int new_integer(lua_State *L) {
             UINT64_MAX);
     return lwl_failure(L, &error);
   }
-  *(struct lwl_wide *)lwl_new_userdata(L, sizeof wide) = wide;
-  lwl_set_metatable(L, INTEGER);
+  lwl_push_wide(L, &wide);
   return 1;
 }
 

@@ -15,16 +15,6 @@ struct work {
   bool found;
 };
 
-static void push_events(lua_State *L, const char *events) {
-  lua_newtable(L);
-  for (lua_Integer i = 1; *events; i++) {
-    size_t span = strcspn(events, ",");
-    lua_pushlstring(L, events, span);
-    lua_rawseti(L, -2, i);
-    events += span + (events[span] == ',');
-  }
-}
-
 static void set_text(lua_State *L, const char *name, const char *text) {
   if (text == NULL) return;
   lua_pushstring(L, text);
@@ -33,15 +23,16 @@ static void set_text(lua_State *L, const char *name, const char *text) {
 
 /* The record without its secret: only whether there is one. */
 static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 13);
   lwl_push_id(L, &webhook->id);
   lua_setfield(L, -2, "id");
   set_text(L, "app_id", webhook->app_id);
   set_text(L, "name", webhook->name);
   set_text(L, "url", webhook->url);
   set_text(L, "format", webhook->format);
-  push_events(L, webhook->events);
-  lua_setfield(L, -2, "events");
+  lwl_set_names(L, "events", webhook->events);
+  lwl_set_filter(L, "filter", webhook->filter);
+  lwl_set_names(L, "channels", webhook->channels);
   lua_pushboolean(L, webhook->enabled);
   lua_setfield(L, -2, "enabled");
   set_text(L, "disabled_reason", webhook->disabled_reason);
@@ -71,6 +62,8 @@ static void take_fields(lua_State *L, struct lw_webhook *webhook) {
   take_text(L, "format", &webhook->format);
   take_text(L, "events", &webhook->events);
   take_text(L, "signing_secret", &webhook->signing_secret);
+  take_text(L, "filter", &webhook->filter);
+  take_text(L, "channels", &webhook->channels);
   lua_getfield(L, 2, "enabled");
   if (!lua_isnil(L, -1)) webhook->enabled = lua_toboolean(L, -1);
   lua_pop(L, 1);
