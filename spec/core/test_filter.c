@@ -10,6 +10,7 @@
 
 #include "delivery/choice.h"
 #include "delivery/filter.h"
+#include "delivery/routing.h"
 
 /* -- patterns ------------------------------------------------------------------------------------------ */
 
@@ -529,6 +530,52 @@ static void what_is_written_is_read_back(void **state) {
   free(filter);
 }
 
+/* -- routing ------------------------------------------------------------------------------------------- */
+
+static void a_filter_of_a_newer_version_is_left_to_it(void **state) {
+  (void)state;
+  struct lw_error error;
+  struct lw_store *store = lw_store_open(":memory:", &error);
+  assert_non_null(store);
+  static const struct {
+    const char *filter;
+    bool routed, readable;
+  } table[] = {{NULL, true, false}, {"1.1:a-", true, true}, {"1.1:a+", false, true}, {"2?new", false, false}};
+  struct lw_event event;
+  make_event(&event);
+  struct lw_buffer packed;
+  lw_buffer_init(&packed, LW_EVENT_MAX_BYTES);
+  assert_true(lw_event_pack(&event, &packed));
+  struct lw_emit_item item = {.app_id = "app", .event = "job_finished", .packed = packed.data};
+  struct lw_routing routing;
+  lw_routing_init(&routing);
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct lw_webhook webhook = {.id = {{(uint8_t)(i + 1)}},
+                                 .app_id = (char *)"app",
+                                 .name = (char *)"x",
+                                 .url = (char *)"https://example.test/",
+                                 .format = (char *)"raw",
+                                 .events = (char *)"job_*",
+                                 .enabled = true,
+                                 .filter = (char *)table[i].filter};
+    bool found;
+    size_t at = 0;
+    assert_true(lw_store_insert_webhook(store, &webhook, &error));
+    assert_true(lw_routing_refresh(&routing, store, &error));
+    struct lw_route *route = lw_routing_find(&routing, &webhook.id);
+    assert_non_null(route); /* what was stored for it is sent */
+    assert_true(route->patterns);
+    assert_true(route->choosy == (table[i].filter != NULL));
+    assert_true((route->filter != NULL) == table[i].readable);
+    assert_true((lw_routing_next(&routing, &item, &at) != NULL) == table[i].routed);
+    assert_true(lw_store_delete_webhook(store, &webhook.id, &found, &error));
+  }
+  lw_routing_free(&routing);
+  lw_store_close(store);
+  lw_buffer_free(&packed);
+  lw_event_free(&event);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_star_stands_for_any_run_of_characters),
@@ -543,6 +590,7 @@ int main(void) {
       cmocka_unit_test(damage_anywhere_is_survived),
       cmocka_unit_test(the_bounds_are_kept),
       cmocka_unit_test(what_is_written_is_read_back),
+      cmocka_unit_test(a_filter_of_a_newer_version_is_left_to_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

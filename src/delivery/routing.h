@@ -16,8 +16,8 @@ struct lw_route {
   struct lw_hmac *hmac; /* NULL: not signed */
   bool patterns;        /* among its events */
   bool choosy;          /* it has channels or a filter */
-  /* NULL: none. One that we cannot read was made by a newer version of us: `choosy` without either, it gets
-   * no events from us. */
+  /* NULL: none, or a newer version of us wrote what we cannot read; then its events are left to that one, and
+   * only what was stored for it before is sent. */
   struct lw_filter *filter;
 };
 
