@@ -269,6 +269,37 @@ static void test_claim_release_record(void **state) {
   lw_store_close(other);
 }
 
+static void test_webhook_counts(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1);
+  struct lw_webhook_counts_list list;
+  OK(lw_store_webhook_counts(store, NOW, &list, &error));
+  assert_int_equal(list.count, 0);
+  add_webhook(100, "busy", true);
+  add_webhook(101, "idle", true);
+  add_delivery(1, 100, NOW + 7, NULL);
+  add_delivery(2, 100, NOW + 3, NULL);
+  add_delivery(3, 100, NOW + 9, NULL);
+  add_delivery(4, 100, NOW, &one);
+  for (int i = 5; i <= 7; i++) {
+    add_delivery(i, 100, NOW, &one);
+    record(i, one, i == 5 ? LW_FAILED : LW_SUCCEEDED);
+  }
+  add_delivery(8, 102, NOW, NULL); /* its webhook was deleted */
+  OK(lw_store_webhook_counts(store, NOW + 8, &list, &error));
+  assert_int_equal(list.count, 2);
+  struct lw_id first = id_at(100);
+  assert_true(lw_id_equal(&list.items[0].id, &first));
+  assert_int_equal(list.items[0].pending, 4);
+  assert_int_equal(list.items[0].due, 2);
+  assert_int_equal(list.items[0].next_due, NOW + 3);
+  assert_int_equal(list.items[0].succeeded, 2);
+  assert_int_equal(list.items[0].failed, 1);
+  assert_int_equal(list.items[1].pending, 0);
+  assert_int_equal(list.items[1].next_due, -1);
+  lw_webhook_counts_free(&list);
+}
+
 static void test_lost_claims(void **state) {
   (void)state;
   struct lw_id one = dispatcher_id(1), two = dispatcher_id(2), webhook = id_at(100);
@@ -293,7 +324,9 @@ static void test_lost_claims(void **state) {
   assert_string_equal(attempts.items[0].trigger, "emit");
   lw_attempt_list_free(&attempts);
   add_delivery(2, 100, NOW, &one);
+  int64_t canceled = lw_store_canceled(store);
   OK(lw_store_cancel_webhook(store, &webhook, "deleted", &error));
+  assert_int_equal(lw_store_canceled(store), canceled + 1);
   record(2, one, LW_FAILED);
   assert_state(2, LW_CANCELED, 1);
   record(77, one, LW_FAILED); /* gone: nothing to record */
@@ -523,7 +556,11 @@ static void test_old_schema_is_upgraded(void **state) {
     assert_null(webhook.filter);
     assert_null(webhook.channels);
     lw_webhook_clear(&webhook);
-    OK(lw_store_disable_webhook(store, &id, "gone", NOW, &error));
+    bool changed;
+    OK(lw_store_disable_webhook(store, &id, "gone", NOW, &changed, &error));
+    assert_int_equal(changed, times == 0);
+    OK(lw_store_disable_webhook(store, &id, "gone", NOW, &changed, &error));
+    assert_false(changed);
     if (times == 0) run_sql("UPDATE webhooks SET disabled_reason = NULL");
     lw_store_close(store);
   }
@@ -603,6 +640,7 @@ int main(void) {
       TEST(test_second_handle_sees_version),
       TEST(test_idempotency),
       TEST(test_claim_release_record),
+      TEST(test_webhook_counts),
       TEST(test_lost_claims),
       TEST(test_leases),
       TEST(test_log),

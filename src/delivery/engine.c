@@ -122,7 +122,8 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
 /* Its owner can enable it again. What waits for it is canceled, as when the owner disables it. */
 static bool disable(struct lw_dispatcher *d, const struct lw_id *webhook, const char *reason,
                     struct lw_error *error) {
-  return lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), error) &&
+  bool changed;
+  return lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), &changed, error) &&
          lw_store_cancel_webhook(d->store, webhook, reason, error) &&
          lw_routing_refresh(&d->routing, d->store, error);
 }

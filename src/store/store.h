@@ -64,8 +64,9 @@ void lw_webhook_list_free(struct lw_webhook_list *list);
 bool lw_store_insert_webhook(struct lw_store *, const struct lw_webhook *, struct lw_error *);
 /* Writes all fields of the row with that id; *found says whether there was one. */
 bool lw_store_update_webhook(struct lw_store *, const struct lw_webhook *, bool *found, struct lw_error *);
+/* *changed: it was enabled until now. */
 bool lw_store_disable_webhook(struct lw_store *, const struct lw_id *, const char *reason, int64_t now,
-                              struct lw_error *);
+                              bool *changed, struct lw_error *);
 bool lw_store_delete_webhook(struct lw_store *, const struct lw_id *, bool *found, struct lw_error *);
 bool lw_store_get_webhook(struct lw_store *, const struct lw_id *, struct lw_webhook *, bool *found,
                           struct lw_error *);
@@ -139,6 +140,8 @@ bool lw_store_record(struct lw_store *, const struct lw_outcome *, struct lw_err
 
 bool lw_store_cancel_webhook(struct lw_store *, const struct lw_id *webhook, const char *reason,
                              struct lw_error *);
+/* Deliveries canceled through this handle, also in transactions that were rolled back. */
+int64_t lw_store_canceled(const struct lw_store *);
 
 /* -- dispatchers (leases) -------------------------------------------------------------------------- */
 /* Inserts or prolongs. *lost: the row was there before (`renew`) and is gone: others took over. */
@@ -156,6 +159,21 @@ struct lw_store_counts {
   int64_t next_due; /* due_at of the first unclaimed pending one, or -1 */
 };
 bool lw_store_counts(struct lw_store *, int64_t now, struct lw_store_counts *, struct lw_error *);
+
+struct lw_webhook_counts {
+  struct lw_id id;
+  int64_t pending, due; /* as above */
+  int64_t next_due;     /* as above: due_at of its first unclaimed pending one, or -1 */
+  int64_t succeeded, failed;
+};
+struct lw_webhook_counts_list {
+  struct lw_webhook_counts *items;
+  size_t count;
+};
+void lw_webhook_counts_free(struct lw_webhook_counts_list *list);
+/* One for every webhook there is, in the order of their ids. Reads every delivery. */
+bool lw_store_webhook_counts(struct lw_store *, int64_t now, struct lw_webhook_counts_list *,
+                             struct lw_error *);
 
 /* -- the log ---------------------------------------------------------------------------------------- */
 struct lw_log_filter {

@@ -158,5 +158,12 @@ bool lw_store_cancel_webhook(struct lw_store *store, const struct lw_id *webhook
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, webhook);
   store->driver->bind_text(statement, 2, reason);
-  return lw_run(store, statement, NULL, error);
+  int64_t changes;
+  if (!lw_run(store, statement, &changes, error)) return false;
+  store->canceled += changes;
+  return true;
+}
+
+int64_t lw_store_canceled(const struct lw_store *store) {
+  return store->canceled;
 }

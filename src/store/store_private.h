@@ -33,6 +33,7 @@ enum lw_slot {
   LW_SQL_FORGET_ENDED,
   LW_SQL_FORGET,
   LW_SQL_COUNTS,
+  LW_SQL_WEBHOOK_COUNTS,
   LW_SQL_ATTEMPTS,
   LW_SQL_RESEND,
   LW_SQL_SLOTS
@@ -50,6 +51,7 @@ struct lw_store {
   const struct lw_driver *driver;
   struct lw_db *db;
   bool is_private, in_transaction;
+  int64_t canceled; /* deliveries, through this handle */
   struct lw_statement *slots[LW_SQL_SLOTS];
   struct lw_cached cache[LW_STATEMENT_CACHE];
   uint64_t uses;

@@ -97,7 +97,7 @@ bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *we
 }
 
 bool lw_store_disable_webhook(struct lw_store *store, const struct lw_id *id, const char *reason, int64_t now,
-                              struct lw_error *error) {
+                              bool *changed, struct lw_error *error) {
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_WEBHOOK_DISABLE,
       "UPDATE webhooks SET enabled = 0, disabled_reason = $2, updated_at = $3 WHERE id = $1 AND enabled = 1",
@@ -106,7 +106,7 @@ bool lw_store_disable_webhook(struct lw_store *store, const struct lw_id *id, co
   lw_bind_id(store, statement, 1, id);
   store->driver->bind_text(statement, 2, reason);
   store->driver->bind_integer(statement, 3, now);
-  return change(store, statement, NULL, error);
+  return change(store, statement, changed, error);
 }
 
 bool lw_store_delete_webhook(struct lw_store *store, const struct lw_id *id, bool *found,
