@@ -4,6 +4,7 @@ local check = require "webhook.check"
 local choice = require "webhook.choice"
 local events = require "webhook.events"
 local log = require "webhook.log"
+local observer = require "webhook.observer"
 local webhooks = require "webhook.webhooks"
 
 local hooks = {}
@@ -13,10 +14,11 @@ hooks.__name = "webhook.dispatcher"
 local OPEN = {
   allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
-  ca_file = "string", lease = "positive",
+  ca_file = "string", lease = "positive", logger = "function", on_disabled = "function",
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
 local EMIT_ALL = { app_id = "string", durable = "boolean", channels = "list" }
+local STATS = { per_webhook = "boolean" }
 local MAX_DELAYS = 32 -- of a retry schedule
 local WAIT_SLICE = 0.25 -- seconds; between slices Lua's hooks run, so that Ctrl-C ends a wait
 
@@ -77,6 +79,7 @@ function hooks.open(path, options)
   if not handle then return nil, message, code end
   return setmetatable({
     handle = handle,
+    observer = observer.new(handle, options),
     webhooks = setmetatable({ handle = handle }, webhooks),
     log = log.new(handle, {}),
   }, hooks)
@@ -85,7 +88,8 @@ end
 -- Raises at the line that called the method.
 local function open_handle(self)
   if not self.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
-  return self.handle
+  local told = self.observer and self.observer:drain() or 0
+  return self.handle, told
 end
 
 local function check_event(event, what, level)
@@ -150,12 +154,13 @@ function hooks:emit_all(list, options)
   return nil, index and ("event %d: %s"):format(index, message) or message, code
 end
 
-local function in_slices(timeout, step)
+local function in_slices(self, timeout, step)
   local left = timeout or math.huge
   repeat
     local slice = math.min(left, WAIT_SLICE)
     left = left - slice
     local ok, message, code = step(slice)
+    if self.observer then self.observer:drain() end
     if ok or message ~= "timeout" and code ~= "timeout" or left <= 0 then return ok, message, code end
   until false
 end
@@ -163,24 +168,63 @@ end
 --- Waits until all that was emitted so far is on disk. @param timeout seconds; nil: no limit
 function hooks:flush(timeout)
   local handle = open_handle(self)
-  return in_slices(timeout, function(slice) return handle:flush(slice) end)
+  return in_slices(self, timeout, function(slice) return handle:flush(slice) end)
 end
 
 --- Waits until nothing is in flight or due. @return true, or nil, "timeout", what is left
 function hooks:drain(timeout)
   local handle = open_handle(self)
-  return in_slices(timeout, function(slice) return handle:drain(slice) end)
+  return in_slices(self, timeout, function(slice) return handle:drain(slice) end)
 end
 
---- Counts since open (events, attempts, succeeded, failed), now (queued, in_flight), and in the store (pending, due).
-function hooks:stats()
-  local stats, message, code = open_handle(self):stats()
-  return stats, message, code
+--- Counts.
+--
+-- - Since this dispatcher was opened: `events`; `attempts`, which are `succeeded` and `failed`, and the failed ones by kind in
+--   `errors` (timeout, dns, connect, tls, reset, refused_address, too_large, network, status_3xx, status_4xx, status_5xx,
+--   other); deliveries `given_up` and `canceled`; `webhooks_disabled` (not those that their owner disabled);
+--   `store_failures`, `leases_lost`, `records_dropped`, `logger_errors`.
+-- - Now: `queued` events, and deliveries `in_flight`.
+-- - In the store, whoever sends it: deliveries `pending`, of those `due` (nobody has claimed them), `oldest_due_seconds` (how
+--   long the one that is due longest waits; 0 when none does).
+-- @param options  per_webhook = true adds `webhooks` = { [id] = { pending, due, oldest_due_seconds, succeeded, failed } } for
+--                 every webhook, counted in the store: this reads the whole log
+-- @return a table, or nil, message, code
+function hooks:stats(options)
+  options = options or {}
+  check.options(options, STATS, "stats", 2)
+  local handle = open_handle(self)
+  local stats, message, code = handle:stats()
+  if not stats then return nil, message, code end
+  stats.logger_errors = self.observer and self.observer.errors or 0
+  if options.per_webhook then
+    stats.webhooks, message, code = handle:webhook_stats()
+    if not stats.webhooks then return nil, message, code end
+  end
+  return stats
+end
+
+--- The same for Prometheus, with histograms of the attempts' durations and the deliveries' latencies.
+-- @return text (exposition format 0.0.4: serve it as `text/plain; version=0.0.4`), or nil, message, code
+function hooks:metrics()
+  local text, message, code = open_handle(self):metrics()
+  return text, message, code
+end
+
+--- Calls `logger` and `on_disabled` for what happened since. Every method of the dispatcher does so too; an application that
+-- calls none for a while calls this one, from a timer.
+-- @return the number of records
+function hooks:poll()
+  local _, told = open_handle(self)
+  return told
 end
 
 --- Stores what is queued, lets running requests end within `timeout` (default: close_timeout), leaves the rest to the
 -- next process. A second call does nothing. @return true, or nil, message, code
-function hooks:close(timeout) return self.handle:close(timeout) end
+function hooks:close(timeout)
+  local ok, message, code = self.handle:close(timeout)
+  if self.observer then self.observer:finish() end
+  return ok, message, code
+end
 
 hooks.__close = function(self) self:close() end
 hooks.__tostring = function(self)

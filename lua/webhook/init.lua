@@ -45,6 +45,16 @@ end
 --                 max_response_body (20000 bytes), user_agent, ca_file, lease (15 s); retry: seconds before the 2nd, 3rd, …
 --                 attempt, or { base = 5, factor = 2, max = …, attempts = 10 }, or false. Default: 5 s, 5 min, 30 min, 2 h,
 --                 5 h, 10 h, 14 h, 20 h, 24 h. Each is +-20 %, and longer where the receiver's Retry-After asks for it.
+--
+--                 logger: a function that gets records { time (ms), level = "info" | "warn" | "error", event, message }, and
+--                 where they apply delivery_id, webhook_id, attempt, status (of the answer), error (a word), reason, count.
+--                 event: "attempt_failed" (it is tried again), "delivery_failed" (given up), "webhook_disabled",
+--                 "store_failed" (once, until "store_recovered"), "lease_lost", "taken_over" (count deliveries of a dead
+--                 process), "records_dropped" (count: more than 1000 waited, the oldest went). No secret, URL or body
+--                 stands in them. It is called on your thread, whenever a method of the dispatcher is (also poll): what it
+--                 raises is caught and counted.
+--
+--                 on_disabled: a function(webhook_id, reason), called the same way when the dispatcher disabled a webhook.
 -- @return the dispatcher, or nil, message, code
 -- @usage local hooks = assert(webhook.open("webhooks.db"))
 function webhook.open(path, options)

@@ -64,6 +64,7 @@ static void dispose(struct lw_dispatcher *d) {
   if (d->sender) lw_sender_release(d->sender);
   lw_routing_free(&d->routing);
   lw_bodies_free(&d->bodies);
+  lw_record_queue_clear(&d->staged_records);
   lw_store_close(d->reader);
   lw_store_close(d->store);
   pthread_mutex_destroy(&d->mutex);
@@ -289,13 +290,14 @@ bool lw_dispatcher_read(struct lw_dispatcher *d, lw_store_job *job, void *contex
 bool lw_dispatcher_stats(struct lw_dispatcher *d, struct lw_dispatcher_stats *stats, struct lw_error *error) {
   struct lw_store_counts counts = {0};
   if (!lw_dispatcher_read(d, count_left, &counts, error)) return false;
+  int64_t now = d->clock->now(d->clock->context);
+  stats->now = (struct lw_gauges){.pending = counts.pending, .due = counts.due};
+  if (counts.due > 0 && counts.next_due < now) stats->now.oldest_due = now - counts.next_due;
   pthread_mutex_lock(&d->mutex);
-  *stats = d->totals;
-  stats->queued = (int64_t)d->queued_events;
-  stats->in_flight = d->in_flight;
+  stats->since_open = d->metrics;
+  stats->now.queued = (int64_t)d->queued_events;
+  stats->now.in_flight = d->in_flight;
   pthread_mutex_unlock(&d->mutex);
-  stats->pending = counts.pending;
-  stats->due = counts.due;
   return true;
 }
 

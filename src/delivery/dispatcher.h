@@ -18,6 +18,8 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "delivery/metrics.h"
+#include "delivery/records.h"
 #include "delivery/retry.h"
 #include "store/store.h"
 #include "transport/address.h"
@@ -38,8 +40,9 @@ struct lw_dispatcher_options {
   size_t max_response_body; /* bytes */
   struct lw_address_policy addresses;
   struct lw_retry_schedule retry;
-  const char *user_agent; /* NULL: the default */
-  const char *ca_file;    /* NULL: the system's */
+  const char *user_agent;     /* NULL: the default */
+  const char *ca_file;        /* NULL: the system's */
+  struct lw_records *records; /* where to tell what happens; NULL: nowhere. Must outlive the dispatcher */
 };
 
 struct lw_dispatcher;
@@ -90,10 +93,8 @@ bool lw_dispatcher_read(struct lw_dispatcher *dispatcher, lw_store_job *job, voi
                         struct lw_error *error);
 
 struct lw_dispatcher_stats {
-  int64_t events, attempts, succeeded, failed; /* since open, this dispatcher */
-  int64_t queued;                              /* events in the mailbox */
-  int64_t in_flight;                           /* deliveries claimed by this dispatcher */
-  int64_t pending, due;                        /* in the store, all dispatchers */
+  struct lw_metrics since_open; /* of this dispatcher */
+  struct lw_gauges now;
 };
 bool lw_dispatcher_stats(struct lw_dispatcher *dispatcher, struct lw_dispatcher_stats *stats,
                          struct lw_error *error);

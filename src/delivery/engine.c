@@ -5,6 +5,7 @@
 
 #include "base/deadline.h"
 #include "base/exit_gate.h"
+#include "delivery/observe.h"
 
 enum {
   OUTCOME_BATCH = 512,   /* so many outcomes are worth a commit of their own, */
@@ -113,6 +114,7 @@ static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struc
 static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw_error *error) {
   for (size_t i = 0; i < command->count; i++)
     if (!store_item(d, &command->items[i], error)) return false;
+  lw_observe_events(d, command->count);
   if (command->job == NULL) return true;
   /* A job may make deliveries due: look at once. */
   d->claim_at = 0;
@@ -122,9 +124,10 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
 /* Its owner can enable it again. What waits for it is canceled, as when the owner disables it. */
 static bool disable(struct lw_dispatcher *d, const struct lw_id *webhook, const char *reason,
                     struct lw_error *error) {
-  bool changed;
-  return lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), &changed, error) &&
-         lw_store_cancel_webhook(d->store, webhook, reason, error) &&
+  bool changed = false;
+  if (!lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), &changed, error)) return false;
+  if (changed) lw_observe_disabled(d, webhook, reason);
+  return lw_store_cancel_webhook(d->store, webhook, reason, error) &&
          lw_routing_refresh(&d->routing, d->store, error);
 }
 
@@ -136,6 +139,7 @@ static bool record(struct lw_dispatcher *d, const struct lw_flight *flight, stru
   struct lw_outcome outcome = lw_flight_outcome(flight, &d->id, &d->options.retry, now_ms(d), random);
   if (outcome.status == LW_PENDING && outcome.due_at < d->claim_at) d->claim_at = outcome.due_at;
   if (!lw_store_record(d->store, &outcome, error)) return false;
+  lw_observe_attempt(d, flight, &outcome);
   return verdict.kind != LW_VERDICT_DISABLE || disable(d, &flight->webhook_id, verdict.reason, error);
 }
 
@@ -147,10 +151,12 @@ static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t freed = 0;
   if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, d->renew, &lost, error)) return false;
   if (lost) {
+    lw_observe_lease_lost(d);
     lw_id_next(&d->ids, &d->id);
     if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, false, &lost, error)) return false;
   }
   if (!lw_store_take_over(d->store, now, &freed, error)) return false;
+  lw_observe_taken_over(d, freed);
   d->renew = true;
   d->heartbeat_at = now + d->options.lease / 3;
   if (freed > 0) d->claim_at = 0;
@@ -185,6 +191,7 @@ static bool claim_due(struct lw_dispatcher *d, struct lw_error *error) {
 }
 
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
+  lw_observe_begin(d);
   if (!lw_store_begin(d->store, error)) return false;
   bool ok = keep_lease(d, error) && lw_routing_refresh(&d->routing, d->store, error);
   for (struct lw_flight *flight = d->returned; ok && flight; flight = flight->next)
@@ -203,15 +210,6 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
 }
 
 /* -- around it ------------------------------------------------------------------------------------ */
-
-static void count_outcome(struct lw_dispatcher *d, const struct lw_flight *flight) {
-  if (lw_flight_unsent(flight)) return;
-  d->totals.attempts++;
-  if (lw_flight_verdict(flight, 0).kind == LW_VERDICT_SUCCESS)
-    d->totals.succeeded++;
-  else
-    d->totals.failed++;
-}
 
 static void free_flights(struct lw_flight *flight) {
   while (flight) {
@@ -239,7 +237,6 @@ static struct lw_command *answer(struct lw_dispatcher *d, bool ok, const struct 
   while (d->taken) {
     struct lw_command *command = d->taken;
     d->taken = command->next;
-    if (ok) d->totals.events += (int64_t)command->count;
     if (command->detached) {
       command->next = garbage;
       garbage = command;
@@ -265,7 +262,7 @@ static void after_commit(struct lw_dispatcher *d) {
   int64_t claimed = d->claimed + d->planned_count;
   pthread_mutex_lock(&d->mutex);
   struct lw_command *garbage = answer(d, true, &none);
-  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) count_outcome(d, flight);
+  lw_observe_commit(d);
   d->in_flight = claimed;
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
@@ -295,6 +292,7 @@ static void after_failure(struct lw_dispatcher *d, const struct lw_error *error)
     d->taken = next;
   }
   pthread_mutex_lock(&d->mutex);
+  lw_observe_failure(d, error);
   d->taken = told;
   answer(d, false, error);
   if (kept) {

@@ -47,7 +47,7 @@ struct lw_dispatcher {
   bool stop;    /* write the last outcomes and end */
   bool writing; /* what was taken from the mailbox is not committed yet */
   int64_t in_flight;
-  struct lw_dispatcher_stats totals;
+  struct lw_metrics metrics; /* since open, of what is committed */
   struct lw_id_generator message_ids;
 
   struct lw_routing routing; /* from here on: the engine's own */
@@ -60,6 +60,10 @@ struct lw_dispatcher {
   int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
   int64_t retry_pause;            /* milliseconds to wait after a failed transaction */
   bool renew;
+  struct lw_metrics staged;              /* of the running transaction: counted when it is committed */
+  struct lw_record_queue staged_records; /* told when it is committed */
+  int64_t canceled_before;               /* the store's count when the transaction began */
+  bool store_failing;                    /* the last transaction was refused by the store */
 };
 
 void *lw_engine_run(void *dispatcher);

@@ -13,8 +13,10 @@
 
 #include "base/id.h"
 
-#define LW_RECORDS_MAX 1000     /* records that wait to be taken */
-#define LW_RECORD_TEXT_SIZE 400 /* bytes of a message with its final zero */
+#define LW_RECORDS_MAX 1000    /* records that wait to be taken */
+#define LW_RECORD_WORD_SIZE 24 /* bytes of each text with its final zero; a longer one is cut */
+#define LW_RECORD_REASON_SIZE 128
+#define LW_RECORD_TEXT_SIZE 480
 
 enum lw_record_event {
   LW_RECORD_ATTEMPT_FAILED,   /* warn: it will be tried again */
@@ -36,8 +38,8 @@ struct lw_record {
   struct lw_id delivery_id, webhook_id; /* zero: it is about none */
   int32_t attempt;                      /* the attempt's number; 0: it is about none */
   int status;                           /* of the answer; 0: none */
-  const char *error;                    /* a word: "timeout", "status_5xx", "full"; NULL: none; static */
-  const char *reason;                   /* why it is final, for people; NULL: it is not; static */
+  char error[LW_RECORD_WORD_SIZE];      /* a word: "timeout", "status_5xx", "full"; "": none */
+  char reason[LW_RECORD_REASON_SIZE];   /* why it is final, for people; "": it is not */
   int64_t count;                        /* of what the event is about, where that is many; else 0 */
   char message[LW_RECORD_TEXT_SIZE];    /* a sentence for people */
 };

@@ -53,7 +53,9 @@ void lwl_open_send(lua_State *L);
 
 /* Methods of the dispatcher that stand in files of their own. */
 struct lw_dispatcher *lwl_check_dispatcher(lua_State *L);
+struct lw_records *lwl_check_records(lua_State *L); /* also of a closed one; NULL: nobody wants records */
 extern const luaL_Reg lwl_webhook_methods[];
 extern const luaL_Reg lwl_log_methods[];
+extern const luaL_Reg lwl_observe_methods[];
 
 #endif

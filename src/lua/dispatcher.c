@@ -14,7 +14,8 @@
 /* Created closed (dispatcher NULL), opened afterwards: an error half-way is always collected. */
 struct handle {
   struct lw_dispatcher *dispatcher;
-  int64_t close_timeout; /* milliseconds */
+  int64_t close_timeout;      /* milliseconds */
+  struct lw_records *records; /* what happened, for the application's functions; NULL: it gave none */
 };
 
 static int64_t milliseconds(double seconds) {
@@ -32,6 +33,26 @@ struct lw_dispatcher *lwl_check_dispatcher(lua_State *L) {
   return handle->dispatcher;
 }
 
+struct lw_records *lwl_check_records(lua_State *L) {
+  struct handle *handle = luaL_checkudata(L, 1, DISPATCHER);
+  return handle->records;
+}
+
+static bool has_function(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  bool found = lua_isfunction(L, -1);
+  lua_pop(L, 1);
+  return found;
+}
+
+/* The functions are called by the Lua side, which takes the records. */
+static bool open_records(lua_State *L, int table, struct handle *handle, struct lw_error *error) {
+  bool all = has_function(L, table, "logger");
+  if (!all && !has_function(L, table, "on_disabled")) return true;
+  handle->records = lw_records_new(all);
+  return handle->records != NULL || lw_fail(error, "memory", "out of memory");
+}
+
 /* core.open(path, options) -> handle | nil, message, code */
 static int open_dispatcher(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
@@ -41,12 +62,14 @@ static int open_dispatcher(lua_State *L) {
   struct handle *handle = lwl_new_userdata(L, sizeof *handle);
   *handle = (struct handle){.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10))};
   lwl_set_metatable(L, DISPATCHER);
-  if (!lwl_read_options(L, 2, &options, &error)) return lwl_failure(L, &error);
+  if (!lwl_read_options(L, 2, &options, &error) || !open_records(L, 2, handle, &error))
+    return lwl_failure(L, &error);
+  options.records = handle->records;
   handle->dispatcher = lw_dispatcher_open(path, &options, &error);
   return handle->dispatcher ? 1 : lwl_failure(L, &error);
 }
 
-/* Serves close, __gc and __close; a second call does nothing. */
+/* Serves close and __gc; a second call does nothing. */
 static int close_dispatcher(lua_State *L) {
   struct handle *handle = luaL_checkudata(L, 1, DISPATCHER);
   struct lw_dispatcher *dispatcher = handle->dispatcher;
@@ -56,6 +79,15 @@ static int close_dispatcher(lua_State *L) {
   if (dispatcher && !lw_dispatcher_close(dispatcher, timeout, &error)) return lwl_failure(L, &error);
   lua_pushboolean(L, true);
   return 1;
+}
+
+static int collect_dispatcher(lua_State *L) {
+  struct handle *handle = luaL_checkudata(L, 1, DISPATCHER);
+  lua_settop(L, 1);
+  close_dispatcher(L);
+  lw_records_free(handle->records);
+  handle->records = NULL;
+  return 0;
 }
 
 static int is_open(lua_State *L) {
@@ -210,31 +242,8 @@ static int drain(lua_State *L) {
   return 3;
 }
 
-static int stats(lua_State *L) {
-  struct lw_dispatcher_stats stats;
-  struct lw_error error;
-  if (!lw_dispatcher_stats(lwl_check_dispatcher(L), &stats, &error)) return lwl_failure(L, &error);
-  const struct {
-    const char *name;
-    int64_t value;
-  } fields[] = {{"events", stats.events},       {"attempts", stats.attempts},
-                {"succeeded", stats.succeeded}, {"failed", stats.failed},
-                {"queued", stats.queued},       {"in_flight", stats.in_flight},
-                {"pending", stats.pending},     {"due", stats.due}};
-  lua_createtable(L, 0, 8);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lwl_push_integer(L, fields[i].value);
-    lua_setfield(L, -2, fields[i].name);
-  }
-  return 1;
-}
-
-static const luaL_Reg methods[] = {{"close", close_dispatcher},
-                                   {"is_open", is_open},
-                                   {"flush", flush},
-                                   {"drain", drain},
-                                   {"stats", stats},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"close", close_dispatcher}, {"is_open", is_open}, {"flush", flush}, {"drain", drain}, {NULL, NULL}};
 
 static void push_batch(lua_State *L) {
   struct batch *batch = lwl_new_userdata(L, sizeof *batch);
@@ -254,11 +263,12 @@ void lwl_open_dispatcher(lua_State *L) {
   lwl_set_functions(L, methods);
   lwl_set_functions(L, lwl_webhook_methods);
   lwl_set_functions(L, lwl_log_methods);
+  lwl_set_functions(L, lwl_observe_methods);
   push_batch(L);
   lua_pushcclosure(L, emit, 1);
   lua_setfield(L, -2, "emit");
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, close_dispatcher);
+  lua_pushcfunction(L, collect_dispatcher);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
   lua_pushcfunction(L, open_dispatcher);
