@@ -210,8 +210,8 @@ function hooks:metrics()
   return text, message, code
 end
 
---- Calls `logger` and `on_disabled` for what happened since. Every method of the dispatcher does so too; an application that
--- calls none for a while calls this one, from a timer.
+--- Calls `logger` and `on_disabled` for what happened since. Every method of the dispatcher does so too (those of
+-- hooks.webhooks and hooks.log do not); an application that calls none for a while calls this one, from a timer.
 -- @return the number of records
 function hooks:poll()
   local _, told = open_handle(self)
