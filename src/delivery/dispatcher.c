@@ -315,16 +315,25 @@ static size_t discard_mailbox(struct lw_dispatcher *d) {
   return lost;
 }
 
+/* Ticks until `end`, or the grace if that is later. */
+static void limit_store(struct lw_dispatcher *d, int64_t end) {
+  int64_t grace = d->clock->ticks(d->clock->context) + LW_CLOSE_GRACE_MS * 1000;
+  lw_store_limit_wait(d->store, end > grace ? end : grace);
+}
+
 bool lw_dispatcher_close(struct lw_dispatcher *d, int64_t timeout, struct lw_error *error) {
   if (!usable(d, error)) return false; /* the parent's threads are not here: nothing can be joined */
+  int64_t end = d->clock->ticks(d->clock->context) + timeout * 1000;
+  limit_store(d, end);
   pthread_mutex_lock(&d->mutex);
   d->closing = true;
   pthread_cond_broadcast(&d->answered);
   pthread_cond_signal(&d->wake);
   while (!d->quiet) pthread_cond_wait(&d->answered, &d->mutex);
   pthread_mutex_unlock(&d->mutex);
-  lw_lane_close(d->lane, timeout);
+  lw_lane_close(d->lane, (end - d->clock->ticks(d->clock->context)) / 1000);
   d->lane = NULL;
+  limit_store(d, end);
   pthread_mutex_lock(&d->mutex);
   d->stop = true;
   pthread_cond_signal(&d->wake);

@@ -30,7 +30,8 @@
                               */
 #define LW_MAX_CLAIMS 2048   /* deliveries claimed by one dispatcher at a time */
 #define LW_BATCH_EVENTS 1024 /* events taken into one transaction (one emit_all may be more) */
-#define LW_POLL_MS 500       /* how often other processes' deliveries are looked for */
+#define LW_CLOSE_GRACE_MS 500
+#define LW_POLL_MS 500 /* how often other processes' deliveries are looked for */
 
 struct lw_dispatcher_options {
   int connections;          /* 1 to 1024 */
@@ -50,9 +51,11 @@ struct lw_dispatcher;
 struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispatcher_options *options,
                                          struct lw_error *error);
 
-/* Stops taking events, stores what waits, lets running requests go on for up to `timeout` milliseconds,
- * gives every unsent claim back to the store, joins the thread and frees. False: something that was only
- * queued could not be stored (the message says what). Either way the dispatcher is gone. */
+/* Stops taking events, stores what waits, lets running requests go on, gives every unsent claim back to the
+ * store, joins the thread and frees. All of it within `timeout` milliseconds, except that a database that
+ * another process has locked is waited for LW_CLOSE_GRACE_MS at least, before and after the requests' end:
+ * a healthy process holds the lock for the time of a commit. False: something that was only queued could not
+ * be stored (the message says what). Either way the dispatcher is gone. */
 bool lw_dispatcher_close(struct lw_dispatcher *dispatcher, int64_t timeout, struct lw_error *error);
 
 struct lw_emit_item {

@@ -25,7 +25,8 @@ struct lw_driver {
   const char *keyed_table_options; /* for a table that is read by its primary key only, or "" */
 
   struct lw_db *(*open)(const char *path, struct lw_error *error);
-  void (*close)(struct lw_db *db); /* after all its statements were finalized */
+  void (*close)(struct lw_db *db);                     /* after all its statements were finalized */
+  void (*limit_wait)(struct lw_db *db, int64_t until); /* see lw_store_limit_wait */
 
   bool (*begin)(struct lw_db *db, struct lw_error *error); /* takes the write lock at once */
   bool (*commit)(struct lw_db *db, struct lw_error *error);

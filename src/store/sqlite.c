@@ -4,15 +4,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "store/driver.h"
 
 #define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_MS 20
+#define BUSY_FIRST_PAUSES 5 /* shorter ones, 1 ms and doubling: most locks are held for one commit */
 #define PRAGMAS                       \
   "PRAGMA synchronous = FULL;"        \
   "PRAGMA cache_size = -65536;"       \
@@ -22,6 +25,8 @@
 struct lw_db {
   sqlite3 *handle;
   char *path;
+  _Atomic int64_t wait_until; /* ticks; set by any thread */
+  int64_t busy_since;         /* ticks; when the last wait for a lock began */
   sqlite3_stmt *begin, *commit, *rollback;
 };
 
@@ -32,6 +37,34 @@ struct lw_statement {
   int64_t changes;
   unsigned char index[LW_DRIVER_PARAMETERS + 1]; /* SQLite numbers $n by first appearance, not by n */
 };
+
+/* -- locks --------------------------------------------------------------------------------------- */
+
+static int64_t now_ticks(void) {
+  const struct lw_clock *clock = lw_system_clock();
+  return clock->ticks(clock->context);
+}
+
+/* SQLite asks, after each failed try, whether to try again; its own timeout could not be shortened by another
+ * thread while it waits. */
+static int wait_for_lock(void *context, int tries) {
+  struct lw_db *db = context;
+  int64_t now = now_ticks();
+  if (tries == 0) db->busy_since = now;
+  int64_t end = db->busy_since + BUSY_TIMEOUT_MS * 1000;
+  int64_t limit = atomic_load(&db->wait_until);
+  if (now >= (limit < end ? limit : end)) return 0;
+  sqlite3_sleep(tries < BUSY_FIRST_PAUSES ? 1 << tries : BUSY_PAUSE_MS);
+  return 1;
+}
+
+static void limit_wait(struct lw_db *db, int64_t until) {
+  atomic_store(&db->wait_until, until);
+}
+
+static double waited(const struct lw_db *db) {
+  return db->busy_since == 0 ? 0.0 : (double)(now_ticks() - db->busy_since) / 1e6;
+}
 
 /* -- errors -------------------------------------------------------------------------------------- */
 
@@ -76,8 +109,9 @@ static bool fail(struct lw_db *db, int code, struct lw_error *error) {
       return fail_unwritable(error, db->path, number != 0 ? strerror(number) : sqlite3_errmsg(db->handle));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return lw_fail(error, "locked", "the database %s was locked by another process for %d s; try again",
-                     db->path, BUSY_TIMEOUT_MS / 1000);
+      return lw_fail(error, "locked",
+                     "the database %s is locked by another process (waited %.1f s); try again", db->path,
+                     waited(db));
     case SQLITE_NOMEM:
       return lw_fail(error, "memory", "out of memory in the database %s", db->path);
     case SQLITE_IOERR:
@@ -139,7 +173,7 @@ static int enter_wal(struct lw_db *db, bool *entered) {
 
 static bool set_up(struct lw_db *db, bool in_memory, struct lw_error *error) {
   sqlite3_extended_result_codes(db->handle, 1);
-  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  sqlite3_busy_handler(db->handle, wait_for_lock, db);
   bool wal = false;
   int code = enter_wal(db, &wal);
   /* The change to WAL does not always wait for the lock by itself. */
@@ -171,7 +205,10 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
   bool in_memory = strcmp(path, ":memory:") == 0;
   if (!in_memory && !prepare_file(path, error)) return NULL;
   struct lw_db *db = calloc(1, sizeof *db);
-  if (db != NULL) db->path = strdup(path);
+  if (db != NULL) {
+    db->path = strdup(path);
+    atomic_init(&db->wait_until, INT64_MAX);
+  }
   if (db == NULL || db->path == NULL) {
     free(db);
     lw_fail(error, "memory", "out of memory opening the database %s", path);
@@ -188,6 +225,7 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
 
 static bool run(struct lw_db *db, sqlite3_stmt *statement, struct lw_error *error) {
   errno = 0;
+  db->busy_since = 0;
   int code = sqlite3_step(statement);
   bool done = code == SQLITE_DONE || fail(db, code, error);
   sqlite3_reset(statement);
@@ -259,6 +297,7 @@ static void bind_bytes(struct lw_statement *statement, int parameter, const void
 
 static enum lw_step step(struct lw_statement *statement, struct lw_error *error) {
   errno = 0;
+  statement->db->busy_since = 0;
   int code = statement->bind_code != SQLITE_OK ? statement->bind_code : sqlite3_step(statement->handle);
   if (code == SQLITE_ROW) return LW_STEP_ROW;
   if (code == SQLITE_DONE) {
@@ -297,6 +336,7 @@ const struct lw_driver lw_sqlite_driver = {
     .keyed_table_options = " WITHOUT ROWID",
     .open = open_db,
     .close = close_db,
+    .limit_wait = limit_wait,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

@@ -41,6 +41,10 @@ bool lw_store_is_private(const struct lw_store *store) {
   return store->is_private;
 }
 
+void lw_store_limit_wait(struct lw_store *store, int64_t until) {
+  store->driver->limit_wait(store->db, until);
+}
+
 void lw_store_close(struct lw_store *store) {
   if (store == NULL) return;
   if (store->in_transaction) lw_store_rollback(store);

@@ -32,6 +32,9 @@ struct lw_store *lw_store_open(const char *path, struct lw_error *error);
 /* ":memory:" only: no second handle can be opened on it (lw_store_is_private), so its user shares one. */
 bool lw_store_is_private(const struct lw_store *store);
 void lw_store_close(struct lw_store *store); /* NULL is fine */
+/* From `until` (ticks of the system clock, see base/clock.h) on nothing waits for a lock that another process
+ * holds: what waits then, or comes later and finds it, fails with "locked". Any thread. */
+void lw_store_limit_wait(struct lw_store *store, int64_t until);
 
 bool lw_store_begin(struct lw_store *store, struct lw_error *error); /* takes the write lock at once */
 bool lw_store_commit(struct lw_store *store, struct lw_error *error);
