@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -212,6 +213,8 @@ static bool answer(struct server *server, int fd, const char *text) {
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     return false;
   }
+  if (strncmp(text, "POST /leave", 11) == 0)
+    return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), false;
   return send_text(fd,
                    "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
                    "HTTP/1.1 201 Created\r\nX-One: 1\r\nContent-Length: 5\r\n\r\nhello");
@@ -422,6 +425,28 @@ static void reuses_connections(void **state) {
   assert_int_equal(user->server->peers, 1);
 }
 
+static int64_t processor_ms(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+         (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+/* The socket of an idle connection stays in the epoll: its end must be reported once, not for ever. */
+static void a_peer_that_leaves_does_not_keep_us_busy(void **state) {
+  struct user *user = *state;
+  for (int i = 1; i <= 3; i++) {
+    assert_int_equal(exchange(user, make(user->server->port, "/leave"))->status, 200);
+    usleep(5000);
+    assert_int_equal(exchange(user, make(user->server->port, "/ok"))->status, 201);
+    assert_int_equal(exchange(user, make(user->server->port, "/leave"))->status, 200);
+    usleep(5000);
+  }
+  int64_t before = processor_ms();
+  usleep(300000);
+  assert_true(processor_ms() - before < 150);
+}
+
 static void many_requests_all_come_back(void **state) {
   struct user *user = *state;
   struct lw_request *list = NULL;
@@ -515,6 +540,21 @@ static void close_cancels_running_and_queued(void **state) {
     assert_string_equal(request->response.error_code, "canceled");
 }
 
+static void recall_cancels_what_is_queued(void **state) {
+  struct user *user = *state;
+  for (int i = 0; i < 5; i++) lw_lane_submit(user->lane, make(user->server->port, "/hang"));
+  wait_hanging(user->server, 2);
+  lw_lane_recall(user->lane);
+  lw_lane_submit(user->lane, make(user->server->port, "/hang"));
+  wait_back(user, 3);
+  assert_int_equal(lw_lane_running(user->lane), 2);
+  for (struct lw_request *request = user->back; request; request = request->next)
+    assert_string_equal(request->response.error_code, "canceled");
+  lw_lane_close(user->lane, 0);
+  user->lane = NULL;
+  assert_int_equal(user->count, 6);
+}
+
 static void lanes_do_not_wait_for_each_other(void **state) {
   struct user *user = *state;
   struct user other;
@@ -544,6 +584,7 @@ int main(void) {
       cmocka_unit_test(network_errors),
       WITH_SERVER(posts_and_reads_the_answer),
       WITH_SERVER(reuses_connections),
+      WITH_SERVER(a_peer_that_leaves_does_not_keep_us_busy),
       WITH_SERVER(many_requests_all_come_back),
       WITH_SERVER(timeout_is_called_timeout),
       WITH_SERVER(loopback_is_refused),
@@ -552,6 +593,7 @@ int main(void) {
       WITH_SERVER(large_body_is_capped),
       WITH_SERVER(header_flood_is_given_up),
       WITH_SERVER(close_cancels_running_and_queued),
+      WITH_SERVER(recall_cancels_what_is_queued),
       WITH_SERVER(lanes_do_not_wait_for_each_other),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

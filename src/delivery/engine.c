@@ -47,7 +47,7 @@ static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
 }
 
 static bool may_claim(const struct lw_dispatcher *d) {
-  return !d->closing && d->claimed + d->planned_count < LW_MAX_CLAIMS;
+  return !d->winding_down && d->claimed + d->planned_count < LW_MAX_CLAIMS;
 }
 
 static bool out_of_memory(struct lw_error *error) {
@@ -143,7 +143,8 @@ static bool record(struct lw_dispatcher *d, const struct lw_flight *flight, stru
   return verdict.kind != LW_VERDICT_DISABLE || disable(d, &flight->webhook_id, verdict.reason, error);
 }
 
-/* Other dispatchers took our claims while we were stalled: go on under a new name. */
+/* Other dispatchers took our claims while we were stalled: go on under a new name. What still waits in the
+ * sender's queue is theirs to send; what runs may end, and a success of it counts (lw_store_record). */
 static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t now = now_ms(d);
   if (now < d->heartbeat_at) return true;
@@ -152,6 +153,7 @@ static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, d->renew, &lost, error)) return false;
   if (lost) {
     lw_observe_lease_lost(d);
+    if (!d->winding_down) lw_lane_recall(d->lane); /* a closing lane starts nothing */
     lw_id_next(&d->ids, &d->id);
     if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, false, &lost, error)) return false;
   }
@@ -179,7 +181,7 @@ static bool fly_claim(struct lw_dispatcher *d, const struct lw_claim *claim, str
 static bool claim_due(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t now = now_ms(d);
   int64_t room = LW_MAX_CLAIMS - d->claimed - d->planned_count;
-  if (d->closing || now < d->claim_at || room <= 0) return true;
+  if (d->winding_down || now < d->claim_at || room <= 0) return true;
   int limit = room < CLAIM_STEP ? (int)room : CLAIM_STEP;
   struct lw_claim_list list = {0};
   if (!lw_store_claim(d->store, &d->id, now, limit, &list, error)) return false;
@@ -382,7 +384,7 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   take(d);
   d->writing = true;
   bool stop = d->stop;
-  bool closing = d->closing;
+  bool closing = d->winding_down = d->closing;
   pthread_mutex_unlock(&d->mutex);
   bool ok = write_down(d);
   pthread_mutex_lock(&d->mutex);

@@ -64,6 +64,7 @@ struct lw_dispatcher {
   struct lw_record_queue staged_records; /* told when it is committed */
   int64_t canceled_before;               /* the store's count when the transaction began */
   bool store_failing;                    /* the last transaction was refused by the store */
+  bool winding_down; /* `closing`, as it was when the turn began: while it is false the lane is open */
 };
 
 void *lw_engine_run(void *dispatcher);

@@ -152,8 +152,23 @@ void lw_lane_submit(struct lw_lane *lane, struct lw_request *list) {
   }
   if (count == 0) return;
   pthread_mutex_lock(&sender->mutex);
+  for (struct lw_request *request = list; request; request = request->next) request->recalls = lane->recalls;
   lane->submitted += count;
   lw_request_list_append(&sender->inbox, list, last);
+  bool asleep = lw_sender_claim_wakeup(sender);
+  pthread_mutex_unlock(&sender->mutex);
+  if (asleep) lw_sender_wake(sender);
+}
+
+void lw_lane_recall(struct lw_lane *lane) {
+  struct lw_sender *sender = lane->sender;
+  pthread_mutex_lock(&sender->mutex);
+  lane->recalls++;
+  if (!lane->recalling) {
+    lane->recalling = true;
+    lane->next_recalling = sender->recalling;
+    sender->recalling = lane;
+  }
   bool asleep = lw_sender_claim_wakeup(sender);
   pthread_mutex_unlock(&sender->mutex);
   if (asleep) lw_sender_wake(sender);

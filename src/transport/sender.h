@@ -65,6 +65,7 @@ struct lw_request {
   struct curl_slist *headers; /* made by lw_request_add_header */
   struct lw_response response;
   struct lw_lane *lane;    /* the sender's, from here on */
+  unsigned recalls;        /* of the lane, when it was submitted */
   struct lw_request *next; /* (the caller's too, to submit a list) */
   struct curl_slist **headers_end;
   struct lw_request_text *more_text; /* what did not fit into `text` */
@@ -94,6 +95,10 @@ struct lw_lane *lw_lane_open(struct lw_sender *sender, const struct lw_lane_opti
 
 /* Takes the list chained by `next`. Any thread. Submitted after close: done is called with "canceled". */
 void lw_lane_submit(struct lw_lane *lane, struct lw_request *list);
+
+/* What was submitted so far and has not been started when the sender next looks will not be: it comes back as
+ * "canceled". Any thread; returns at once. */
+void lw_lane_recall(struct lw_lane *lane);
 
 /* Requests not yet started come back at once as "canceled"; running ones may go on until `deadline_ms`
  * (milliseconds from now; 0: they are ended at once) and then come back as "canceled". Returns when every

@@ -121,7 +121,14 @@ static void start(struct lw_lane *lane, struct lw_request *request) {
   give_back(lane, request);
 }
 
+static void cancel_first(struct lw_lane *lane) {
+  struct lw_request *request = take_first(&lane->waiting);
+  lw_request_canceled(request);
+  give_back(lane, request);
+}
+
 static void start_waiting(struct lw_lane *lane) {
+  while (lane->waiting.first && lane->waiting.first->recalls != lane->recalled) cancel_first(lane);
   while (lane->waiting.first && lw_lane_running(lane) < lane->options.max_in_flight)
     start(lane, take_first(&lane->waiting));
 }
@@ -152,11 +159,7 @@ static void cancel_running(struct lw_lane *lane) {
 }
 
 static void cancel_waiting(struct lw_lane *lane) {
-  while (lane->waiting.first) {
-    struct lw_request *request = take_first(&lane->waiting);
-    lw_request_canceled(request);
-    give_back(lane, request);
-  }
+  while (lane->waiting.first) cancel_first(lane);
 }
 
 /* -- curl's hooks ---------------------------------------------------------------------------------- */
@@ -233,7 +236,8 @@ static int wait_milliseconds(const struct lw_sender *sender) {
 static int wait_for_events(struct lw_sender *sender, struct epoll_event *events) {
   int timeout = wait_milliseconds(sender);
   pthread_mutex_lock(&sender->mutex);
-  bool more = sender->inbox.first || sender->closing || sender->stopping || sender->touched;
+  bool more =
+      sender->inbox.first || sender->recalling || sender->closing || sender->stopping || sender->touched;
   sender->asleep = !more && timeout != 0;
   pthread_mutex_unlock(&sender->mutex);
   return epoll_wait(sender->sockets.epoll, events, EVENTS_PER_WAIT, more ? 0 : timeout);
@@ -282,6 +286,16 @@ static void take_closing(struct lw_sender *sender, struct lw_lane *lane) {
   }
 }
 
+/* Under the mutex. */
+static void take_recalling(struct lw_sender *sender) {
+  for (struct lw_lane *lane = sender->recalling; lane; lane = lane->next_recalling) {
+    lane->recalling = false;
+    lane->recalled = lane->recalls;
+    touch(lane);
+  }
+  sender->recalling = NULL;
+}
+
 /* Returns false when the sender is to stop. */
 static bool take_inbox(struct lw_sender *sender) {
   pthread_mutex_lock(&sender->mutex);
@@ -291,6 +305,7 @@ static bool take_inbox(struct lw_sender *sender) {
   sender->inbox.first = NULL;
   sender->closing = NULL;
   sender->asleep = false;
+  take_recalling(sender);
   for (struct lw_request *request = requests; request; request = request->next) request->lane->submitted--;
   pthread_mutex_unlock(&sender->mutex);
   take_closing(sender, closing);
@@ -316,7 +331,8 @@ static void serve_touched(struct lw_sender *sender) {
 }
 
 static bool lane_is_over(struct lw_lane *lane) {
-  return lane->transfers == NULL && lane->waiting.first == NULL && !lane->touched && lane->submitted == 0;
+  return lane->transfers == NULL && lane->waiting.first == NULL && !lane->touched && lane->submitted == 0 &&
+         !lane->recalling;
 }
 
 /* Tells the closers of empty lanes. The closer frees the lane as soon as the mutex is let go. */

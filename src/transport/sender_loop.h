@@ -29,6 +29,9 @@ struct lw_lane {
   atomic_int running;
 
   /* Under sender->mutex. */
+  unsigned recalls; /* requests that were submitted at a lower number are not to be started */
+  bool recalling;   /* in sender->recalling */
+  struct lw_lane *next_recalling;
   size_t submitted; /* requests in sender->inbox */
   bool closed;
   pthread_cond_t closed_changed;
@@ -39,6 +42,7 @@ struct lw_lane {
 
   /* The thread's. */
   struct lw_request_list waiting;
+  unsigned recalled;             /* `recalls` as the thread knows it */
   struct lw_transfer *transfers; /* running */
   struct lw_transfer *spare;
   int spares;
@@ -58,6 +62,7 @@ struct lw_sender {
 
   pthread_mutex_t mutex;
   struct lw_request_list inbox;
+  struct lw_lane *recalling;
   struct lw_lane *closing; /* newly closing lanes */
   bool asleep;             /* the thread waits and nobody has woken it yet */
   bool stopping;
