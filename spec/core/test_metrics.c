@@ -105,7 +105,7 @@ static char *write(const struct lw_metrics *metrics, const struct lw_gauges *gau
 }
 
 static void assert_holds(const char *text, const char *part) {
-  if (strstr(text, part) == NULL) fail_msg("not in the text: %s\n%s", part, text);
+  if (text == NULL || strstr(text, part) == NULL) fail_msg("not in the text: %s\n%s", part, text ? text : "");
 }
 
 static void the_text_says_it(void **state) {
