@@ -165,7 +165,7 @@ static void write_sample(struct lw_buffer *text, const char *name, const char *l
 static void write_single(struct lw_buffer *text, const char *name, const char *type, const char *help,
                          int64_t number) {
   write_family(text, name, type, help);
-  write_sample(text, name, NULL, NULL, number);
+  write_sample(text, name, NULL, "", number);
 }
 
 /* `bound` in microseconds; negative: +Inf. */
@@ -195,7 +195,7 @@ static void write_histogram(struct lw_buffer *text, const char *name, const char
   write_seconds(text, histogram->sum);
   lw_buffer_append_char(text, '\n');
   lw_buffer_append_text(text, name);
-  write_sample(text, "_count", NULL, NULL, count);
+  write_sample(text, "_count", NULL, "", count);
 }
 
 static void write_counters(const struct lw_metrics *metrics, struct lw_buffer *text) {
@@ -221,7 +221,7 @@ static void write_gauges(const struct lw_gauges *gauges, struct lw_buffer *text)
   write_single(text, "webhook_deliveries_due", "gauge",
                "Deliveries in the store whose time has come and that nobody has claimed.", gauges->due);
   write_family(text, "webhook_oldest_due_seconds", "gauge", "How long the oldest due delivery waits.");
-  write_name(text, "webhook_oldest_due_seconds", NULL, NULL);
+  write_name(text, "webhook_oldest_due_seconds", NULL, "");
   write_seconds(text, gauges->oldest_due * 1000);
   lw_buffer_append_char(text, '\n');
   write_single(text, "webhook_in_flight", "gauge", "Deliveries claimed by this dispatcher.",
