@@ -1,5 +1,6 @@
 --- The dispatcher, as `webhook.open` returns it.
 local core = require "webhook.core"
+local care = require "webhook.care"
 local check = require "webhook.check"
 local events = require "webhook.events"
 local log = require "webhook.log"
@@ -140,6 +141,8 @@ end
 --- Stores what is queued, lets running requests end within `timeout` (default: close_timeout), leaves the rest to the
 -- next process. A second call does nothing. @return true, or nil, message, code
 function hooks:close(timeout) return self.handle:close(timeout) end
+
+for name, method in pairs(care) do hooks[name] = method end
 
 hooks.__close = function(self) self:close() end
 hooks.__tostring = function(self)

@@ -135,6 +135,11 @@ static int64_t count_of(struct lw_log_filter filter) {
   return count;
 }
 
+static bool read_number(struct lw_row *row, void *context) {
+  *(int64_t *)context = lw_row_integer(row, 0);
+  return true;
+}
+
 /* -- tests --------------------------------------------------------------------------------------- */
 
 static void test_new_file_is_private_to_the_user(void **state) {
@@ -412,6 +417,90 @@ static void test_resend_in_steps(void **state) {
   lw_claim_list_free(&list);
 }
 
+static void execute(const char *sql) {
+  struct lw_statement *statement = lw_cached(store, sql, &error);
+  assert_non_null(statement);
+  OK(lw_run(store, statement, NULL, &error));
+}
+
+static int64_t rows_of(const char *sql) {
+  struct lw_query query;
+  int64_t count = -1;
+  lw_query_init(&query, sql);
+  OK(lw_query_each(store, &query, read_number, &count, NULL, &error));
+  return count;
+}
+
+static int64_t prune_all(struct lw_prune *prune, int64_t limit, int *steps) {
+  int64_t pruned, total = 0;
+  for (*steps = 0; !prune->done && total < limit; ++*steps) {
+    OK(lw_store_prune(store, prune, limit - total, &pruned, &error));
+    total += pruned;
+  }
+  return total;
+}
+
+static void test_prune(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), zero = {{0}}, existing;
+  struct lw_log_filter all = {NO_BOUNDS};
+  int steps;
+  for (int n = 0; n < 6; n++) {
+    add_delivery(n, 100, NOW, &one);
+    if (n != 1) record(n, one, n == 2 ? LW_FAILED : LW_SUCCEEDED);
+  }
+  /* a message of which one delivery of two is pending, and one that went nowhere */
+  struct lw_delivery_row second = {
+      .id = id_at(20), .message_id = id_at(3), .webhook_id = id_at(100), .due_at = NOW};
+  OK(lw_store_insert_delivery(store, &second, &error));
+  struct lw_message_row keyed = {.id = id_at(4), .app_id = "shop", .event = "e", .key = "k", .body = ""};
+  keyed.id.bytes[15] = 2;
+  OK(lw_store_insert_message(store, &keyed, &existing, &error));
+  struct lw_prune prune = {.before = NOW + 5};
+  assert_int_equal(prune_all(&prune, 1, &steps), 1);
+  assert_int_equal(count_of(all), 6);
+  assert_int_equal(prune_all(&prune, 100, &steps), 3);
+  assert_int_equal(count_of(all), 3);
+  assert_state(1, LW_PENDING, 0);
+  assert_state(5, LW_SUCCEEDED, 1);
+  assert_state(20, LW_PENDING, 0);
+  assert_int_equal(rows_of("SELECT count(*) FROM attempts"), 1);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages"), 3);
+  keyed.id = id_at(30);
+  OK(lw_store_insert_message(store, &keyed, &existing, &error));
+  assert_true(lw_id_equal(&existing, &zero));
+}
+
+static void test_prune_in_small_steps(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1);
+  struct lw_prune prune = {.before = NOW + 100000};
+  int steps;
+  OK(lw_store_begin(store, &error));
+  for (int n = 0; n < 1200; n++) {
+    add_delivery(n, 100, NOW, &one);
+    if (n >= 600) record(n, one, LW_SUCCEEDED);
+  }
+  OK(lw_store_commit(store, &error));
+  assert_int_equal(prune_all(&prune, INT64_MAX, &steps), 600);
+  /* 1200 looked at, 1800 rows deleted, 600 messages looked at */
+  assert_in_range(steps, 6, 12);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages"), 600);
+}
+
+static void test_failed_prune_stays_where_it_was(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), zero = {{0}};
+  struct lw_prune prune = {.before = NOW + 5};
+  int64_t pruned;
+  add_delivery(1, 100, NOW, &one);
+  record(1, one, LW_FAILED);
+  execute("CREATE TRIGGER no BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'no'); END");
+  assert_false(lw_store_prune(store, &prune, 100, &pruned, &error));
+  assert_true(lw_id_equal(&prune.delivery, &zero));
+  assert_state(1, LW_FAILED, 1);
+}
+
 static void test_rollback(void **state) {
   (void)state;
   struct lw_log_filter all = {NO_BOUNDS};
@@ -491,12 +580,117 @@ static void test_damaged_pages(void **state) {
 
 static void test_future_schema(void **state) {
   (void)state;
-  struct lw_statement *statement =
-      lw_cached(store, "UPDATE meta SET value = 2 WHERE name = 'schema'", &error);
-  assert_non_null(statement);
-  OK(lw_run(store, statement, NULL, &error));
+  execute("UPDATE meta SET value = 1000 WHERE name = 'schema'");
   assert_refused(path, "store");
-  assert_non_null(strstr(error.message, "schema 2"));
+  assert_non_null(strstr(error.message, "schema 1000"));
+}
+
+/* A file as the first version left it. */
+static const char *const schema_1[] = {
+    "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL)",
+    "CREATE TABLE webhooks (id BLOB NOT NULL PRIMARY KEY, app_id TEXT, name TEXT, url TEXT NOT NULL,"
+    " format TEXT, events TEXT NOT NULL, signing_secret TEXT, enabled INTEGER NOT NULL,"
+    " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)",
+    "CREATE TABLE messages (id BLOB NOT NULL PRIMARY KEY, app_id TEXT NOT NULL DEFAULT '',"
+    " event TEXT NOT NULL, idempotency_key TEXT, body BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX messages_key ON messages (app_id, idempotency_key)"
+    " WHERE idempotency_key IS NOT NULL",
+    "CREATE TABLE deliveries (id BLOB NOT NULL PRIMARY KEY, message_id BLOB NOT NULL,"
+    " webhook_id BLOB NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " due_at INTEGER NOT NULL, claimed_by BLOB, reason TEXT, body BLOB)",
+    "CREATE INDEX deliveries_pending ON deliveries (claimed_by, due_at) WHERE status = 'pending'",
+    "CREATE INDEX deliveries_failed ON deliveries (id) WHERE status = 'failed'",
+    "CREATE TABLE attempts (delivery_id BLOB NOT NULL, number INTEGER NOT NULL, sent_at INTEGER NOT NULL,"
+    " duration INTEGER NOT NULL, response_status_code INTEGER NOT NULL, response_headers BLOB,"
+    " response_body BLOB, response_body_cut INTEGER NOT NULL, error TEXT, cause TEXT,"
+    " PRIMARY KEY (delivery_id, number)) WITHOUT ROWID",
+    "CREATE TABLE dispatchers (id BLOB NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL)",
+    "INSERT INTO meta (name, value) VALUES ('webhooks_version', 7)",
+    "INSERT INTO meta (name, value) VALUES ('schema', 1)",
+    "INSERT INTO webhooks VALUES (x'0100000000000000000000000000000a', 'shop', 'old', 'https://example.test',"
+    " 'raw', '*', NULL, 1, 1, 1)",
+    "INSERT INTO messages VALUES (x'0100000000000000000000000000000b', 'shop', 'e', 'k', 'body')",
+    "INSERT INTO deliveries VALUES (x'0100000000000000000000000000000c',"
+    " x'0100000000000000000000000000000b', x'0100000000000000000000000000000a', 'failed', 1, 1, 1, NULL,"
+    " 'used up', NULL)",
+    "INSERT INTO attempts VALUES (x'0100000000000000000000000000000c', 1, 5, 6, 500, 'a: b', 'no', 0, NULL,"
+    " 'emit')",
+};
+
+static void make_schema_1(void) {
+  const struct lw_driver *driver = &lw_sqlite_driver;
+  lw_store_close(store);
+  store = NULL;
+  unlink(path);
+  struct lw_db *db = driver->open(path, &error);
+  assert_non_null(db);
+  for (size_t i = 0; i < sizeof schema_1 / sizeof schema_1[0]; i++) {
+    struct lw_statement *statement = driver->prepare(db, schema_1[i], &error);
+    if (statement == NULL) fail_msg("%s: %s", schema_1[i], error.message);
+    assert_int_equal(driver->step(statement, &error), LW_STEP_DONE);
+    driver->finalize(statement);
+  }
+  driver->close(db);
+}
+
+static bool collect_text(struct lw_row *row, void *context) {
+  char *text = lw_row_text(row, 0);
+  strncat(context, text != NULL ? text : "", 8000 - strlen(context) - 1);
+  strncat(context, "\n", 8000 - strlen(context) - 1);
+  free(text);
+  return true;
+}
+
+/* What the database calls its tables, columns and indexes. */
+static void describe(char *text) {
+  struct lw_query query;
+  *text = '\0';
+  lw_query_init(&query,
+                "SELECT m.name || ' ' || COALESCE(c.name || ' ' || c.type || ' ' || c.\"notnull\", '') FROM"
+                " sqlite_schema m LEFT JOIN pragma_table_info(m.name) c ORDER BY m.name, c.cid");
+  OK(lw_query_each(store, &query, collect_text, text, NULL, &error));
+}
+
+static void test_first_schema_is_upgraded_in_place(void **state) {
+  (void)state;
+  static char fresh[8000], upgraded[8000];
+  int64_t version;
+  struct lw_log_page page;
+  struct lw_log_filter all = {NO_BOUNDS};
+  describe(fresh);
+  assert_non_null(strstr(fresh, "deliveries_message"));
+  make_schema_1();
+  for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
+    lw_store_close(store);
+    store = lw_store_open(path, &error);
+    if (store == NULL) fail_msg("%s", error.message);
+    describe(upgraded);
+    assert_string_equal(upgraded, fresh);
+    OK(lw_store_webhooks_version(store, &version, &error));
+    assert_int_equal(version, 7);
+    OK(lw_store_log_page(store, &all, NULL, &page, &error));
+    assert_int_equal(page.count, 1);
+    assert_string_equal(page.rows[0].last.response_headers, "a: b");
+    assert_int_equal(page.rows[0].status, LW_FAILED);
+    lw_log_page_free(&page);
+  }
+}
+
+/* An upgrade that cannot end leaves the file as it was. */
+static void test_failed_upgrade_changes_nothing(void **state) {
+  (void)state;
+  make_schema_1();
+  store = calloc(1, sizeof *store);
+  assert_non_null(store);
+  store->driver = &lw_sqlite_driver;
+  store->db = store->driver->open(path, &error);
+  assert_non_null(store->db);
+  execute("CREATE TRIGGER no BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no'); END");
+  assert_refused(path, "store");
+  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_message'"), 0);
+  execute("DROP TRIGGER no");
+  OK(lw_schema_prepare(store, &error));
+  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_message'"), 1);
 }
 
 static void test_many_filters_share_a_bounded_cache(void **state) {
@@ -567,11 +761,16 @@ int main(void) {
       TEST(test_log),
       TEST(test_page_ends_by_bytes),
       TEST(test_resend_in_steps),
+      TEST(test_prune),
+      TEST(test_prune_in_small_steps),
+      TEST(test_failed_prune_stays_where_it_was),
       TEST(test_rollback),
       TEST(test_bad_paths),
       TEST(test_garbage_is_left_alone),
       TEST(test_damaged_pages),
       TEST(test_future_schema),
+      TEST(test_first_schema_is_upgraded_in_place),
+      TEST(test_failed_upgrade_changes_nothing),
       TEST(test_many_filters_share_a_bounded_cache),
       TEST(test_full_disk),
   };

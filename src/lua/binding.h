@@ -49,5 +49,9 @@ void lwl_open_send(lua_State *L);
 struct lw_dispatcher *lwl_check_dispatcher(lua_State *L);
 extern const luaL_Reg lwl_webhook_methods[];
 extern const luaL_Reg lwl_log_methods[];
+extern const luaL_Reg lwl_care_methods[];
+/* Calls the function at `function` (none: nothing) with `done`. It may raise, and it may have closed the
+ * dispatcher, which raises too: hold nothing that has to be freed. */
+struct lw_dispatcher *lwl_report_progress(lua_State *L, int function, int64_t done);
 
 #endif

@@ -251,6 +251,7 @@ void lwl_open_dispatcher(lua_State *L) {
   lwl_set_functions(L, methods);
   lwl_set_functions(L, lwl_webhook_methods);
   lwl_set_functions(L, lwl_log_methods);
+  lwl_set_functions(L, lwl_care_methods);
   push_batch(L);
   lua_pushcclosure(L, emit, 1);
   lua_setfield(L, -2, "emit");

@@ -26,7 +26,7 @@ const char *lw_status_name(enum lw_status status); /* "pending", "succeeded", "f
 bool lw_status_parse(const char *name, enum lw_status *status);
 
 /* A file path (made with mode 0600 when new, WAL, synchronous=FULL, busy timeout 10 s). Checks that it is a
- * database, and creates or checks the schema (user_version-like row in table meta; a newer schema is
+ * database, and creates or upgrades the schema (user_version-like row in table meta; a newer schema is
  * refused). */
 struct lw_store *lw_store_open(const char *path, struct lw_error *error);
 /* ":memory:" only: no second handle can be opened on it (lw_store_is_private), so its user shares one. */
@@ -201,5 +201,20 @@ bool lw_store_attempts(struct lw_store *, const struct lw_id *delivery, struct l
  * them, *more says whether to call again. */
 bool lw_store_resend(struct lw_store *, const struct lw_log_filter *, int64_t now, int limit, bool started,
                      struct lw_id *after, int64_t *resent, bool *more, struct lw_error *);
+
+/* -- pruning ---------------------------------------------------------------------------------------- */
+/* A walk from the oldest delivery and message on. Start with `before` set and the rest zero. */
+struct lw_prune {
+  int64_t before;                 /* milliseconds: what was made earlier may go */
+  struct lw_id delivery, message; /* the last ones looked at */
+  bool deliveries_done, done;     /* done: nothing more to look at */
+};
+#define LW_PRUNE_ROWS 500 /* rows that one step looks at, and about as many that it deletes */
+
+/* One step, to be called until `done`: deletes up to `limit` finished deliveries with their attempts, and
+ * messages that no delivery needs any more. *pruned counts deliveries. Nothing pending goes. After a failure
+ * the walk is where it was. */
+bool lw_store_prune(struct lw_store *, struct lw_prune *prune, int64_t limit, int64_t *pruned,
+                    struct lw_error *error);
 
 #endif
