@@ -1,7 +1,10 @@
 local raises = require("spec.support.raises")
 local sample = require("spec.support.sample")
+local shell = require("spec.support.shell")
+local socket = require("socket")
 local start_receiver = require("spec.support.receiver").start
 local temp = require("spec.support.temp")
+local wait = require("spec.support.wait")
 local webhook = require("webhook")
 
 describe("the delivery log", function()
@@ -40,6 +43,15 @@ describe("the delivery log", function()
     end
     assert(hooks:emit_all(list, options))
     assert.is_true(hooks:drain(20))
+  end
+
+  -- Of the database and its log. Not opened here: closing the file would drop this process's locks on it.
+  local function bytes_on_disk()
+    local total = 0
+    for size in shell.check("stat -c %s " .. shell.quote(folder.path) .. "/webhooks.db*"):gmatch("%d+") do
+      total = total + tonumber(size)
+    end
+    return total
   end
 
   describe("when pruned", function()
@@ -161,5 +173,69 @@ describe("the delivery log", function()
       assert.equal(2, hooks:prune({ older_than = 0 }))
       assert.equal(0, #hooks.log)
     end)
+  end)
+
+  describe("with a retention", function()
+    local DAY = 86400
+
+    it("forgets what is finished and older by itself, and nothing that is pending", function()
+      open({ retention = 0.5 / DAY, timeout = 20 })
+      local hook = sample.hook(hooks, receiver.url .. "/ok")
+      emit(400)
+      assert(hooks.webhooks:update(hook.id, { url = receiver.url .. "/hang" }))
+      assert(hooks:emit(sample.job_finished()))
+      wait.for_condition("the log to be pruned", 20, function()
+        return #hooks.log == 1
+      end)
+      assert.equal(1, #hooks.log:where({ status = "pending" }))
+      assert.equal(1, receiver:stats("/hang").active)
+    end)
+
+    it("keeps what is not that old", function()
+      open({ retention = 1 })
+      sample.hook(hooks, receiver.url .. "/ok")
+      emit(3)
+      socket.sleep(1.2)
+      assert.equal(3, #hooks.log)
+    end)
+
+    it("is said in days, more than none", function()
+      raises("option 'retention' must be positive", function()
+        webhook.open(folder:file("webhooks.db"), { retention = 0 })
+      end)
+    end)
+
+    it("shrinks the file while it is open", function()
+      open({ retention = 0.5 / DAY })
+      sample.hook(hooks, receiver.url .. "/ok")
+      local large = { event = "job_finished", data = { appId = sample.app_id, stack = ("x"):rep(20000) } }
+      for _ = 1, 10 do
+        local list = {}
+        for index = 1, 30 do
+          list[index] = large
+        end
+        assert(hooks:emit_all(list))
+      end
+      assert.is_true(hooks:drain(20))
+      wait.for_condition("small files", 20, function()
+        return bytes_on_disk() < 1000000
+      end)
+      assert.equal(0, #hooks.log)
+    end)
+  end)
+
+  it("leaves small files after a prune and a close", function()
+    open()
+    sample.hook(hooks, receiver.url .. "/ok")
+    local large = { event = "job_finished", data = { appId = sample.app_id, stack = ("x"):rep(20000) } }
+    for _ = 1, 200 do
+      assert(hooks:emit(large, { durable = false }))
+    end
+    assert(hooks:flush(10))
+    assert.is_true(hooks:drain(20))
+    assert.is_true(bytes_on_disk() > 4000000)
+    assert.equal(200, hooks:prune({ older_than = 0 }))
+    assert(hooks:close())
+    assert.is_true(bytes_on_disk() < 300000, bytes_on_disk() .. " bytes are left")
   end)
 end)

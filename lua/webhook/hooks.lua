@@ -13,7 +13,7 @@ hooks.__name = "webhook.dispatcher"
 local OPEN = {
   allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
-  ca_file = "string", lease = "positive",
+  ca_file = "string", lease = "positive", retention = "positive",
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean" }
 local EMIT_ALL = { app_id = "string", durable = "boolean" }

@@ -1,6 +1,7 @@
 /* The store on real files in a folder of its own. */
 #include <setjmp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -501,6 +502,91 @@ static void test_failed_prune_stays_where_it_was(void **state) {
   assert_state(1, LW_FAILED, 1);
 }
 
+static int64_t size_of_file(void) {
+  struct stat status;
+  assert_int_equal(stat(path, &status), 0);
+  return status.st_size;
+}
+
+/* Stores 4 MB and prunes it all. */
+static void fill_and_prune(void) {
+  struct lw_id existing;
+  int64_t pruned;
+  static char body[40000];
+  OK(lw_store_begin(store, &error));
+  for (int n = 0; n < 100; n++) {
+    struct lw_message_row row = {.id = id_at(n), .event = "e", .body = body, .body_length = sizeof body};
+    OK(lw_store_insert_message(store, &row, &existing, &error));
+  }
+  add_delivery(200, 100, NOW, NULL);
+  record(200, dispatcher_id(1), LW_SUCCEEDED);
+  OK(lw_store_commit(store, &error));
+  lw_store_settle(store);
+  assert_false(lw_store_unsettled(store));
+  assert_true(size_of_file() > 4000000);
+  struct lw_prune prune = {.before = NOW + 1000};
+  while (!prune.done) OK(lw_store_prune(store, &prune, INT64_MAX, &pruned, &error));
+  assert_true(lw_store_unsettled(store));
+}
+
+static int shrink_all(void) {
+  int steps = 0;
+  bool more = true;
+  for (; more; steps++) OK(lw_store_shrink(store, &more, &error));
+  return steps;
+}
+
+static void test_file_shrinks_in_steps(void **state) {
+  (void)state;
+  fill_and_prune();
+  assert_in_range(shrink_all(), 4, 6);
+  struct lw_store *reader = lw_store_open(path, &error); /* an idle handle is in nobody's way */
+  assert_non_null(reader);
+  assert_int_equal(count_of((struct lw_log_filter){NO_BOUNDS}), 0);
+  lw_store_settle(store);
+  assert_false(lw_store_unsettled(store));
+  assert_true(size_of_file() < 200000);
+  lw_store_close(reader);
+}
+
+static void test_settling_waits_for_nobody(void **state) {
+  (void)state;
+  fill_and_prune();
+  struct lw_store *writer = lw_store_open(path, &error);
+  assert_non_null(writer);
+  OK(lw_store_begin(writer, &error));
+  lw_store_settle(store); /* within the time that a test may take, not the ten seconds of a lock */
+  assert_true(lw_store_unsettled(store));
+  lw_store_rollback(writer);
+  lw_store_settle(store);
+  assert_false(lw_store_unsettled(store));
+  lw_store_close(writer);
+}
+
+/* Files of the first version cannot shrink until somebody runs VACUUM on them. */
+static void test_old_file_shrinks_after_a_vacuum(void **state) {
+  (void)state;
+  static const char *const scripts[] = {"CREATE TABLE other (a)",
+                                        "PRAGMA auto_vacuum = INCREMENTAL; VACUUM;"};
+  for (int i = 0; i < 2; i++) {
+    sqlite3 *db;
+    lw_store_close(store);
+    if (i == 0) unlink(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, scripts[i], NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    store = lw_store_open(path, &error);
+    assert_non_null(store);
+    fill_and_prune();
+    shrink_all();
+    lw_store_settle(store);
+    if (i == 0)
+      assert_true(size_of_file() > 4000000);
+    else
+      assert_true(size_of_file() < 200000);
+  }
+}
+
 static void test_rollback(void **state) {
   (void)state;
   struct lw_log_filter all = {NO_BOUNDS};
@@ -764,6 +850,9 @@ int main(void) {
       TEST(test_prune),
       TEST(test_prune_in_small_steps),
       TEST(test_failed_prune_stays_where_it_was),
+      TEST(test_file_shrinks_in_steps),
+      TEST(test_settling_waits_for_nobody),
+      TEST(test_old_file_shrinks_after_a_vacuum),
       TEST(test_rollback),
       TEST(test_bad_paths),
       TEST(test_garbage_is_left_alone),

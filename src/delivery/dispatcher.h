@@ -36,6 +36,7 @@ struct lw_dispatcher_options {
   int64_t connect_timeout;  /* milliseconds */
   int64_t lease;            /* milliseconds */
   size_t max_response_body; /* bytes */
+  int64_t retention;        /* milliseconds that finished deliveries are kept; 0: for ever */
   struct lw_address_policy addresses;
   struct lw_retry_schedule retry;
   const char *user_agent; /* NULL: the default */

@@ -343,6 +343,8 @@ static void wait_until(struct lw_dispatcher *d, int64_t milliseconds) {
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
   if (!d->closing && d->claimed < LW_MAX_CLAIMS && d->claim_at < next) next = d->claim_at;
+  int64_t care_at = d->closing ? next : lw_care_next(d);
+  if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
   if (left < 0) return 0;
   return left > LW_POLL_MS ? LW_POLL_MS : left;
@@ -383,8 +385,10 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   d->writing = true;
   bool stop = d->stop;
   bool closing = d->closing;
+  bool busy = d->taken != NULL || d->returned != NULL;
   pthread_mutex_unlock(&d->mutex);
   bool ok = write_down(d);
+  if (ok && !closing) lw_care_take(d, busy);
   pthread_mutex_lock(&d->mutex);
   d->writing = false;
   bool empty = d->mailbox == NULL;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "delivery/bodies.h"
+#include "delivery/care.h"
 #include "delivery/dispatcher.h"
 #include "delivery/flight.h"
 #include "delivery/routing.h"
@@ -60,6 +61,7 @@ struct lw_dispatcher {
   int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
   int64_t retry_pause;            /* milliseconds to wait after a failed transaction */
   bool renew;
+  struct lw_care care;
 };
 
 void *lw_engine_run(void *dispatcher);

@@ -22,6 +22,10 @@ static bool prune_job(struct lw_store *store, void *context, struct lw_error *er
   return lw_store_prune(store, &pruning->walk, pruning->limit, &pruning->pruned, error);
 }
 
+static bool shrink_job(struct lw_store *store, void *more, struct lw_error *error) {
+  return lw_store_shrink(store, more, error);
+}
+
 /* handle:prune(older_than in seconds, limit|nil, progress|nil) -> how many; each step is a transaction of its
  * own, so that deliveries go on meanwhile */
 static int prune(lua_State *L) {
@@ -38,6 +42,9 @@ static int prune(lua_State *L) {
     total += pruning.pruned;
     if (pruning.pruned > 0) dispatcher = lwl_report_progress(L, 4, total);
   }
+  bool more = total > 0;
+  while (more)
+    if (!lw_dispatcher_write(dispatcher, shrink_job, &more, &error)) return lwl_failure(L, &error);
   lwl_push_integer(L, total);
   return 1;
 }

@@ -217,4 +217,14 @@ struct lw_prune {
 bool lw_store_prune(struct lw_store *, struct lw_prune *prune, int64_t limit, int64_t *pruned,
                     struct lw_error *error);
 
+#define LW_SHRINK_PAGES 256 /* 1 MiB */
+/* One step, in a transaction or not: gives space that pruning left back to the file system. Up to a tenth of
+ * the file stays free, for what comes. *more: call again. */
+bool lw_store_shrink(struct lw_store *, bool *more, struct lw_error *);
+/* Something was pruned through this handle, and lw_store_settle did not run since. */
+bool lw_store_unsettled(const struct lw_store *);
+/* Outside a transaction, when there is nothing more to shrink: makes the files on disk as small as they can
+ * be without waiting for anybody; later again when somebody was in the way. */
+void lw_store_settle(struct lw_store *);
+
 #endif

@@ -53,6 +53,7 @@ struct lw_store {
   const struct lw_driver *driver;
   struct lw_db *db;
   bool is_private, in_transaction;
+  bool unsettled; /* something was pruned, and its space not yet given back */
   struct lw_statement *slots[LW_SQL_SLOTS];
   struct lw_cached cache[LW_STATEMENT_CACHE];
   uint64_t uses;

@@ -112,6 +112,21 @@ bool lw_store_prune(struct lw_store *store, struct lw_prune *prune, int64_t limi
                                      : prune_deliveries(store, prune, limit, pruned, &list, error);
   good = lw_scope_end(store, &scope, good, error);
   if (!good) *prune = before;
+  if (*pruned > 0) store->unsettled = true;
   free(list.items);
   return good;
+}
+
+/* -- giving the space back ----------------------------------------------------------------------- */
+
+bool lw_store_shrink(struct lw_store *store, bool *more, struct lw_error *error) {
+  return store->driver->shrink(store->db, LW_SHRINK_PAGES, more, error);
+}
+
+bool lw_store_unsettled(const struct lw_store *store) {
+  return store->unsettled;
+}
+
+void lw_store_settle(struct lw_store *store) {
+  if (store->driver->settle(store->db)) store->unsettled = false;
 }
