@@ -14,6 +14,7 @@ local OPEN = {
   allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
   ca_file = "string", lease = "positive", retention = "positive",
+  idempotency_window = "positive",
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean" }
 local EMIT_ALL = { app_id = "string", durable = "boolean" }
@@ -86,7 +87,8 @@ end
 
 --- Says what happened. Returns once it is on disk, or with durable = false once it is queued.
 -- @param event    { event = name, data = {…} }
--- @param options  app_id (default data.appId), id (idempotency key), durable (true)
+-- @param options  app_id (default data.appId), id (idempotency key: if the app used it before, within
+--                 idempotency_window, nothing is sent and the first message comes back), durable (true)
 -- @return the message { id, event, app_id, deliveries, duplicate }, or nil, message, code ("invalid_event", "busy", "full", …)
 function hooks:emit(event, options)
   options = options or {}

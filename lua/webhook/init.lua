@@ -37,7 +37,8 @@ end
 -- @param path     a SQLite file, or ":memory:", which keeps nothing
 -- @param options  allow_networks, timeout (15 s), connect_timeout (5 s), connections (64), close_timeout (10 s),
 --                 max_response_body (20000 bytes), retry (list of seconds, or false), user_agent, ca_file, lease (15 s),
---                 retention (days that finished deliveries are kept, then pruned in small steps; default: for ever)
+--                 retention (days that finished deliveries are kept, then pruned in small steps; default: for ever),
+--                 idempotency_window (86400 s)
 -- @return the dispatcher, or nil, message, code
 -- @usage local hooks = assert(webhook.open("webhooks.db"))
 function webhook.open(path, options)

@@ -141,6 +141,20 @@ static bool read_number(struct lw_row *row, void *context) {
   return true;
 }
 
+static void execute(const char *sql) {
+  struct lw_statement *statement = lw_cached(store, sql, &error);
+  assert_non_null(statement);
+  OK(lw_run(store, statement, NULL, &error));
+}
+
+static int64_t rows_of(const char *sql) {
+  struct lw_query query;
+  int64_t count = -1;
+  lw_query_init(&query, sql);
+  OK(lw_query_each(store, &query, read_number, &count, NULL, &error));
+  return count;
+}
+
 /* -- tests --------------------------------------------------------------------------------------- */
 
 static void test_new_file_is_private_to_the_user(void **state) {
@@ -224,6 +238,37 @@ static void test_idempotency(void **state) {
     struct lw_id first = id_at(i);
     assert_true(lw_id_equal(&existing, &first));
   }
+}
+
+static void insert_keyed(int n, int64_t keys_since, struct lw_id *existing) {
+  struct lw_message_row message = {
+      .id = id_at(n), .app_id = "shop", .event = "e", .key = "k", .keys_since = keys_since, .body = ""};
+  OK(lw_store_insert_message(store, &message, existing, &error));
+}
+
+static void test_idempotency_window(void **state) {
+  (void)state;
+  struct lw_id existing, zero = {{0}}, first = id_at(0), second = id_at(101);
+  insert_keyed(0, NOW - 100, &existing);
+  insert_keyed(100, NOW, &existing); /* the last moment of the window */
+  assert_true(lw_id_equal(&existing, &first));
+  insert_keyed(101, NOW + 1, &existing);
+  assert_true(lw_id_equal(&existing, &zero));
+  insert_keyed(102, NOW + 2, &existing);
+  assert_true(lw_id_equal(&existing, &second));
+  assert_int_equal(rows_of("SELECT count(*) FROM messages"), 2);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages WHERE idempotency_key = 'k'"), 1);
+}
+
+/* The key is given up and taken in one transaction. */
+static void test_key_stays_when_the_new_message_fails(void **state) {
+  (void)state;
+  struct lw_id existing;
+  insert_keyed(0, NOW - 100, &existing);
+  struct lw_message_row message = {
+      .id = id_at(0), .app_id = "shop", .event = "e", .key = "k", .keys_since = NOW + 50, .body = ""};
+  assert_false(lw_store_insert_message(store, &message, &existing, &error)); /* an id that was used */
+  assert_int_equal(rows_of("SELECT count(*) FROM messages WHERE idempotency_key = 'k'"), 1);
 }
 
 static void test_claim_release_record(void **state) {
@@ -416,20 +461,6 @@ static void test_resend_in_steps(void **state) {
   assert_int_equal(list.items[0].attempts, 1);
   assert_int_equal(list.items[0].tries, 0);
   lw_claim_list_free(&list);
-}
-
-static void execute(const char *sql) {
-  struct lw_statement *statement = lw_cached(store, sql, &error);
-  assert_non_null(statement);
-  OK(lw_run(store, statement, NULL, &error));
-}
-
-static int64_t rows_of(const char *sql) {
-  struct lw_query query;
-  int64_t count = -1;
-  lw_query_init(&query, sql);
-  OK(lw_query_each(store, &query, read_number, &count, NULL, &error));
-  return count;
 }
 
 static int64_t prune_all(struct lw_prune *prune, int64_t limit, int *steps) {
@@ -841,6 +872,8 @@ int main(void) {
       TEST(test_webhooks),
       TEST(test_second_handle_sees_version),
       TEST(test_idempotency),
+      TEST(test_idempotency_window),
+      TEST(test_key_stays_when_the_new_message_fails),
       TEST(test_claim_release_record),
       TEST(test_lost_claims),
       TEST(test_leases),

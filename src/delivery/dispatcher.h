@@ -31,12 +31,13 @@
 #define LW_POLL_MS 500       /* how often other processes' deliveries are looked for */
 
 struct lw_dispatcher_options {
-  int connections;          /* 1 to 1024 */
-  int64_t timeout;          /* milliseconds, one attempt */
-  int64_t connect_timeout;  /* milliseconds */
-  int64_t lease;            /* milliseconds */
-  size_t max_response_body; /* bytes */
-  int64_t retention;        /* milliseconds that finished deliveries are kept; 0: for ever */
+  int connections;            /* 1 to 1024 */
+  int64_t timeout;            /* milliseconds, one attempt */
+  int64_t connect_timeout;    /* milliseconds */
+  int64_t lease;              /* milliseconds */
+  size_t max_response_body;   /* bytes */
+  int64_t idempotency_window; /* milliseconds */
+  int64_t retention;          /* milliseconds that finished deliveries are kept; 0: for ever */
   struct lw_address_policy addresses;
   struct lw_retry_schedule retry;
   const char *user_agent; /* NULL: the default */

@@ -90,8 +90,13 @@ static bool store_delivery(struct lw_dispatcher *d, const struct lw_emit_item *i
 }
 
 static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struct lw_error *error) {
-  const struct lw_message_row row = {item->id,  item->app_id, item->event,
-                                     item->key, item->body,   item->body_length};
+  const struct lw_message_row row = {.id = item->id,
+                                     .app_id = item->app_id,
+                                     .event = item->event,
+                                     .key = item->key,
+                                     .keys_since = now_ms(d) - d->options.idempotency_window,
+                                     .body = item->body,
+                                     .body_length = item->body_length};
   static const struct lw_id none;
   struct lw_id existing = none;
   if (!lw_store_insert_message(d->store, &row, &existing, error)) return false;

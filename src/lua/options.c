@@ -45,6 +45,7 @@ bool lwl_read_options(lua_State *L, int table, struct lw_dispatcher_options *opt
       .timeout = (int64_t)(lwl_number_field(L, table, "timeout", 15) * MILLISECONDS),
       .connect_timeout = (int64_t)(lwl_number_field(L, table, "connect_timeout", 5) * MILLISECONDS),
       .lease = (int64_t)(lwl_number_field(L, table, "lease", 15) * MILLISECONDS),
+      .idempotency_window = (int64_t)(lwl_number_field(L, table, "idempotency_window", 86400) * MILLISECONDS),
       .retention = (int64_t)(lwl_number_field(L, table, "retention", 0) * DAY),
       .max_response_body = (size_t)lwl_number_field(L, table, "max_response_body", 20000),
       .user_agent = lwl_string_field(L, table, "user_agent"),

@@ -74,11 +74,14 @@ struct lw_message_row {
   struct lw_id id;
   const char *app_id; /* NULL allowed */
   const char *event;
-  const char *key; /* idempotency key within app_id, or NULL */
+  const char *key;    /* idempotency key within app_id, or NULL */
+  int64_t keys_since; /* milliseconds: a message that is older gives its key up to this one */
   const char *body;
   size_t body_length;
 };
-/* With a key that the app used before: nothing is inserted and `existing` is that message; else a zero id. */
+/* With a key that the app used since then: nothing is inserted and `existing` is that message; else a zero
+ * id.
+ */
 bool lw_store_insert_message(struct lw_store *, const struct lw_message_row *, struct lw_id *existing,
                              struct lw_error *);
 

@@ -22,8 +22,16 @@ static bool find_existing(struct lw_store *store, const struct lw_message_row *m
   return lw_each(store, statement, read_id, existing, NULL, error);
 }
 
-bool lw_store_insert_message(struct lw_store *store, const struct lw_message_row *message,
-                             struct lw_id *existing, struct lw_error *error) {
+static bool give_up_key(struct lw_store *store, const struct lw_id *message, struct lw_error *error) {
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_MESSAGE_GIVE_UP_KEY, "UPDATE messages SET idempotency_key = NULL WHERE id = $1", error);
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, message);
+  return lw_run(store, statement, NULL, error);
+}
+
+static bool insert_message(struct lw_store *store, const struct lw_message_row *message,
+                           struct lw_id *existing, struct lw_error *error) {
   const struct lw_driver *driver = store->driver;
   struct lw_statement *statement =
       lw_fixed(store, LW_SQL_MESSAGE_INSERT,
@@ -40,6 +48,19 @@ bool lw_store_insert_message(struct lw_store *store, const struct lw_message_row
   int64_t changes;
   if (!lw_run(store, statement, &changes, error)) return false;
   return changes > 0 || find_existing(store, message, existing, error);
+}
+
+/* The transaction holds the write lock from its beginning: of two processes with the same key one is first.
+ */
+bool lw_store_insert_message(struct lw_store *store, const struct lw_message_row *message,
+                             struct lw_id *existing, struct lw_error *error) {
+  static const struct lw_id none;
+  struct lw_scope scope;
+  if (!lw_scope_begin(store, &scope, error)) return false;
+  bool good = insert_message(store, message, existing, error);
+  if (good && !lw_id_equal(existing, &none) && lw_id_time(existing) < message->keys_since)
+    good = give_up_key(store, existing, error) && insert_message(store, message, existing, error);
+  return lw_scope_end(store, &scope, good, error);
 }
 
 bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_row *delivery,
