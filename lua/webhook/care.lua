@@ -1,5 +1,7 @@
 --- Care for the delivery log: methods of the dispatcher.
 local check = require "webhook.check"
+local events = require "webhook.events"
+local samples = require "webhook.samples"
 
 local care = {}
 
@@ -10,6 +12,44 @@ local LONGEST = 1e9 -- seconds
 local function open_handle(self)
   if not self.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
   return self.handle
+end
+
+-- The record of a webhook that can be sent to; or nil, message, code.
+local function enabled_webhook(self, id)
+  local record, message, code = self.webhooks:get(id)
+  if not record then return nil, message, code end
+  if record.enabled then return record end
+  return nil, ("the webhook '%s' is disabled: enable it with webhooks:update(id, { enabled = true })"):format(record.name),
+    "disabled"
+end
+
+--- Sends a sample of an event to one webhook, whatever its `events` say, the way every event goes: stored, formatted,
+-- signed, retried and logged. The trigger of its first attempt is "test".
+-- @param webhook_id  where it goes
+-- @param event_name  one of the four, or one that was defined: then its sample is made from the types of its fields
+-- @return the message { id, event, app_id, deliveries, delivery_id }; or nil, message, "not_found" | "disabled" |
+--         "invalid_event" (a function that says how the event reads failed on the sample) | a store's code
+-- @usage local message = assert(hooks:send_test(hook.id, "job_finished"))
+-- hooks:drain(20)
+-- print(hooks.log[message.delivery_id].status)
+function care:send_test(webhook_id, event_name)
+  if type(webhook_id) ~= "string" then error("send_test: a webhook's id expected, got " .. type(webhook_id), 2) end
+  if type(event_name) ~= "string" then error("send_test: an event's name expected, got " .. type(event_name), 2) end
+  if not events.is_known(event_name) then
+    error(("send_test: unknown event '%s'%s"):format(event_name, events.suggestion(event_name)), 2)
+  end
+  local handle = open_handle(self)
+  local record, message, code = enabled_webhook(self, webhook_id)
+  if not record then return nil, message, code end
+  local event = samples.make(event_name, record.app_id)
+  local presentation, problem, problem_code = events.presentation(event)
+  if presentation == nil then return nil, problem, problem_code end
+  local sent, why, why_code = handle:emit({ event }, { record.app_id or "" }, nil, true, { presentation }, record.id)
+  if not sent then return nil, why, why_code end
+  if sent[1].deliveries == 1 then return sent[1] end
+  record, message, code = enabled_webhook(self, webhook_id) -- it changed meanwhile
+  if record then message, code = "the webhook cannot be sent to", "disabled" end
+  return nil, message, code
 end
 
 --- Deletes finished deliveries (succeeded, failed, canceled; never pending ones) with their attempts, and the messages

@@ -313,6 +313,23 @@ static void test_claim_release_record(void **state) {
   lw_store_close(other);
 }
 
+static void test_claims_know_tests(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1);
+  struct lw_claim_list list;
+  add_message(1, "e");
+  for (int n = 1; n <= 2; n++) {
+    struct lw_delivery_row row = {
+        .id = id_at(n), .message_id = id_at(1), .webhook_id = id_at(100), .due_at = NOW + n, .test = n == 2};
+    OK(lw_store_insert_delivery(store, &row, &error));
+  }
+  OK(lw_store_claim(store, &one, NOW + 10, 10, &list, &error));
+  assert_int_equal(list.count, 2);
+  assert_false(list.items[0].test);
+  assert_true(list.items[1].test);
+  lw_claim_list_free(&list);
+}
+
 static void test_lost_claims(void **state) {
   (void)state;
   struct lw_id one = dispatcher_id(1), two = dispatcher_id(2), webhook = id_at(100);
@@ -875,6 +892,7 @@ int main(void) {
       TEST(test_idempotency_window),
       TEST(test_key_stays_when_the_new_message_fails),
       TEST(test_claim_release_record),
+      TEST(test_claims_know_tests),
       TEST(test_lost_claims),
       TEST(test_leases),
       TEST(test_log),

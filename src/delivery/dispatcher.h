@@ -60,8 +60,11 @@ struct lw_emit_item {
   size_t body_length;
   const char *packed; /* the event (lw_event_pack, aligned to 8): chat formats are written from it */
   size_t packed_length;
+  struct lw_id webhook_id; /* zero: all that want it; else a test for just this one. If that is gone or
+                              disabled nothing is stored, and `deliveries` is 0 */
   /* answers */
   struct lw_id id;
+  struct lw_id delivery_id; /* the last one's */
   int32_t deliveries;
   bool duplicate; /* the key was used before: `id` is the first message */
 };

@@ -46,7 +46,8 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
 
 static const char *trigger_of(const struct lw_flight *flight) {
   if (flight->tries > 0) return "retry";
-  return flight->attempts > 0 ? "resend" : "emit";
+  if (flight->attempts > 0) return "resend";
+  return flight->test ? "test" : "emit";
 }
 
 struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,

@@ -33,6 +33,7 @@ static const char *const tables[] = {
 /* Schema 2 is the first one. Append only: files out there have taken the ones before. */
 static const char *const upgrades[] = {
     "CREATE INDEX deliveries_message ON deliveries (message_id)",
+    "ALTER TABLE deliveries ADD COLUMN cause TEXT", /* of the first attempt; NULL: an emit */
 };
 
 enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };

@@ -89,6 +89,7 @@ struct lw_delivery_row {
   struct lw_id id, message_id, webhook_id;
   int64_t due_at;
   const struct lw_id *claimed_by; /* NULL: anybody may claim it */
+  bool test;                      /* its first attempt is triggered by "test", not "emit" */
   const char *body;               /* NULL: the message's body; else its own (a chat format) */
   size_t body_length;
 };
@@ -103,6 +104,7 @@ struct lw_claim {
   char *body;
   size_t body_length;
   bool own_body; /* not the message's raw one */
+  bool test;
 };
 struct lw_claim_list {
   struct lw_claim *items;
@@ -127,7 +129,7 @@ struct lw_outcome {
   size_t response_headers_length, response_body_length;
   bool response_body_cut;
   const char *error;   /* NULL: an answer was read */
-  const char *trigger; /* "emit", "retry", "resend" */
+  const char *trigger; /* "emit", "test", "retry", "resend" */
   const char *reason;  /* why a final failure is final, or NULL */
 };
 /* Adds the attempt (number = attempts so far + 1), and sets status, due_at, tries + 1 and frees the claim.

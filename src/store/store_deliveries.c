@@ -67,8 +67,8 @@ bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_r
                               struct lw_error *error) {
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_DELIVERY_INSERT,
-      "INSERT INTO deliveries (id, message_id, webhook_id, status, attempts, tries, due_at, claimed_by, body)"
-      " VALUES ($1, $2, $3, 'pending', 0, 0, $4, $5, $6)",
+      "INSERT INTO deliveries (id, message_id, webhook_id, status, attempts, tries, due_at, claimed_by, body,"
+      " cause) VALUES ($1, $2, $3, 'pending', 0, 0, $4, $5, $6, $7)",
       error);
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, &delivery->id);
@@ -77,6 +77,7 @@ bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_r
   store->driver->bind_integer(statement, 4, delivery->due_at);
   lw_bind_id(store, statement, 5, delivery->claimed_by);
   store->driver->bind_bytes(statement, 6, delivery->body, delivery->body_length);
+  store->driver->bind_text(statement, 7, delivery->test ? "test" : NULL);
   return lw_run(store, statement, NULL, error);
 }
 
