@@ -238,4 +238,129 @@ describe("the delivery log", function()
     assert(hooks:close())
     assert.is_true(bytes_on_disk() < 300000, bytes_on_disk() .. " bytes are left")
   end)
+
+  describe("when resent", function()
+    it("goes in steps, and says how far it came", function()
+      open({ connections = 64 })
+      local hook = sample.hook(hooks, receiver.url .. "/status/500")
+      emit(1100)
+      assert(hooks.webhooks:update(hook.id, { url = receiver.url .. "/ok" }))
+      local seen = {}
+      assert.equal(1100, hooks.log:where({ status = "failed" }):resend({
+        progress = function(done)
+          seen[#seen + 1] = done
+        end,
+      }))
+      assert.same({ 500, 1000, 1100 }, seen)
+      assert.is_true(hooks:drain(20))
+      assert.equal(1100, receiver:total("/ok"))
+      raises("unknown option 'progres'", function()
+        hooks.log:resend({ progres = print })
+      end)
+    end)
+
+    it("ends, also while events come", function()
+      open()
+      sample.hook(hooks, receiver.url .. "/ok")
+      emit(600)
+      local steps = 0
+      local count = hooks.log:resend({
+        progress = function()
+          steps = steps + 1
+          emit(300)
+        end,
+      })
+      assert.is_true(count <= 600, count .. " were resent")
+      assert.is_true(steps <= 2)
+    end)
+
+    it("survives a close in the progress function", function()
+      open()
+      sample.hook(hooks, receiver.url .. "/ok")
+      emit(1)
+      local ok, message = pcall(hooks.log.resend, hooks.log, {
+        progress = function()
+          hooks:close()
+        end,
+      })
+      assert.is_false(ok)
+      assert.truthy(message:find("closed dispatcher", 1, true), message)
+    end)
+  end)
+
+  describe("when recovered", function()
+    local hook, other
+
+    -- Five that failed, a moment, five more, and five that were canceled.
+    local function outage()
+      open({ connections = 1 })
+      hook = sample.hook(hooks, receiver.url .. "/status/500")
+      other = sample.hook(hooks, receiver.url .. "/status/501")
+      emit(5)
+      socket.sleep(0.01)
+      local since = math.floor(socket.gettime() * 1000)
+      socket.sleep(0.01)
+      emit(5)
+      assert(hooks.webhooks:update(hook.id, { url = receiver.url .. "/hang" }))
+      assert(hooks.webhooks:update(other.id, { enabled = false }))
+      for _ = 1, 5 do
+        assert(hooks:emit(sample.job_finished()))
+      end
+      assert(hooks.webhooks:update(hook.id, { enabled = false }))
+      assert.equal(5, hooks.log:where({ webhook_id = hook.id, status = "canceled" }):count())
+      -- the request that hangs would hold the only connection
+      hooks:close(0)
+      open({ connections = 1 })
+      assert(hooks.webhooks:update(hook.id, { url = receiver.url .. "/slow/3", enabled = true }))
+      return since
+    end
+
+    it("sends again what failed or was canceled since then, oldest first", function()
+      local since = outage()
+      local seen
+      assert.equal(10, hooks:recover(hook.id, {
+        since = since,
+        progress = function(done)
+          seen = done
+        end,
+      }))
+      assert.equal(10, seen)
+      assert.is_true(hooks:drain(20))
+      assert.equal(10, receiver:total("/slow/3"))
+      local log = hooks.log:where({ webhook_id = hook.id })
+      assert.equal(10, log:where({ status = "succeeded" }):count())
+      assert.equal(5, log:where({ status = "failed" }):count())
+      local later
+      for _, delivery in log:where({ status = "succeeded" }):each() do -- newest first
+        assert.equal("resend", delivery.attempt_count > 1 and delivery.trigger or "resend")
+        assert.is_true(later == nil or delivery.sent_at < later, "out of order")
+        later = delivery.sent_at
+      end
+      assert.equal(10, hooks.log:where({ webhook_id = other.id, status = "failed" }):count())
+    end)
+
+    it("sends all of them again without a moment, and none twice", function()
+      outage()
+      assert.equal(15, hooks:recover(hook.id))
+      assert.is_true(hooks:drain(20))
+      assert.equal(0, hooks:recover(hook.id))
+      assert.equal(15, receiver:total("/slow/3"))
+    end)
+
+    it("needs a webhook that is there and enabled", function()
+      outage()
+      for id, expected in pairs({ [other.id] = "disabled", nonsense = "not_found" }) do
+        local count, message, code = hooks:recover(id)
+        assert.is_nil(count)
+        assert.is_string(message)
+        assert.equal(expected, code)
+      end
+      raises("option 'since' must be integer", function()
+        hooks:recover(hook.id, { since = "yesterday" })
+      end)
+      raises("a webhook's id expected", function()
+        hooks:recover(hook)
+      end)
+    end)
+  end)
 end)

@@ -6,6 +6,7 @@ local samples = require "webhook.samples"
 local care = {}
 
 local PRUNE = { older_than = "number", limit = "integer", progress = "function" }
+local RECOVER = { since = "integer", progress = "function" }
 local LONGEST = 1e9 -- seconds
 
 -- Raises at the line that called the method.
@@ -50,6 +51,25 @@ function care:send_test(webhook_id, event_name)
   record, message, code = enabled_webhook(self, webhook_id) -- it changed meanwhile
   if record then message, code = "the webhook cannot be sent to", "disabled" end
   return nil, message, code
+end
+
+--- Sends everything again that did not reach a webhook: failed deliveries, and those that were canceled while it was
+-- disabled. Oldest first, in steps of 500, each with its own id and bytes.
+-- @param webhook_id  an enabled webhook
+-- @param options     since: milliseconds since the epoch, of the emit (default: all); progress: a function that is
+--                    called after each step with the number of deliveries so far
+-- @return how many; or nil, message, "not_found" | "disabled" | a store's code
+-- @usage hooks:recover(hook.id, { since = (os.time() - 3600) * 1000 })
+function care:recover(webhook_id, options)
+  if type(webhook_id) ~= "string" then error("recover: a webhook's id expected, got " .. type(webhook_id), 2) end
+  options = options or {}
+  check.options(options, RECOVER, "recover", 2)
+  local handle = open_handle(self)
+  local record, message, code = enabled_webhook(self, webhook_id)
+  if not record then return nil, message, code end
+  local filter = { webhook_id = record.id, since = options.since, unsuccessful = true }
+  local count, why, why_code = handle:log_resend(filter, options.progress)
+  return count, why, why_code
 end
 
 --- Deletes finished deliveries (succeeded, failed, canceled; never pending ones) with their attempts, and the messages

@@ -7,6 +7,7 @@ local methods = {}
 local views = setmetatable({}, { __mode = "k" }) -- log -> { core handle, filter }
 
 local FILTER = { webhook_id = "string", event = "string", status = "string", since = "integer", before = "integer" }
+local RESEND = { progress = "function" }
 local STATUS = { pending = true, succeeded = true, failed = true, canceled = true }
 
 -- A record reads its attempts when they are first asked for.
@@ -82,9 +83,17 @@ function methods:where(filter)
   return log.new(views[self].handle, merged)
 end
 
---- Sends all finished deliveries of the log again (those of enabled webhooks).
+--- Sends all finished deliveries of the log again (those of enabled webhooks), oldest first, in steps of 500.
+-- @param options  progress: a function that is called after each step with the number of deliveries so far; optional
 -- @return how many, or nil, message, code
-function methods:resend() return views[self].handle:log_resend(views[self].filter) end
+-- @usage hooks.log:where({ status = "failed" }):resend { progress = function(done) print(done) end }
+function methods:resend(options)
+  options = options or {}
+  check.options(options, RESEND, "log:resend", 2)
+  local view = views[self]
+  local count, message, code = view.handle:log_resend(view.filter, options.progress)
+  return count, message, code
+end
 
 local meta = { __name = "webhook.log", __len = methods.count, __pairs = methods.each }
 

@@ -452,24 +452,36 @@ static void test_page_ends_by_bytes(void **state) {
   free(big);
 }
 
+/* In steps of three; returns how many deliveries were resent. */
+static int64_t resend_all(const struct lw_log_filter *filter) {
+  struct lw_id_list list;
+  struct lw_id after;
+  int64_t resent, total = 0;
+  bool started = false;
+  do {
+    OK(lw_store_find_resendable(store, filter, started ? &after : NULL, 3, &list, &error));
+    if (list.count == 0) break;
+    assert_true(!started || memcmp(&list.items[0], &after, sizeof after) > 0); /* oldest first */
+    after = list.items[list.count - 1];
+    OK(lw_store_resend(store, &list, NOW + 7, &resent, &error));
+    lw_id_list_free(&list);
+    total += resent;
+    started = true;
+  } while (total < 100);
+  return total;
+}
+
 static void test_resend_in_steps(void **state) {
   (void)state;
-  struct lw_id one = dispatcher_id(1), after;
+  struct lw_id one = dispatcher_id(1);
   struct lw_log_filter failed = {.status = "failed", NO_BOUNDS};
-  int64_t resent, total = 0;
-  bool more, started = false;
   add_webhook(100, "on", true);
   add_webhook(101, "off", false);
   for (int n = 0; n < 10; n++) {
     add_delivery(n, n == 9 ? 101 : 100, NOW, &one);
     record(n, one, n == 8 ? LW_SUCCEEDED : LW_FAILED);
   }
-  do {
-    OK(lw_store_resend(store, &failed, NOW + 7, 3, started, &after, &resent, &more, &error));
-    total += resent;
-    started = true;
-  } while (more);
-  assert_int_equal(total, 8);
+  assert_int_equal(resend_all(&failed), 8);
   assert_state(9, LW_FAILED, 1);
   assert_state(8, LW_SUCCEEDED, 1);
   struct lw_claim_list list;
@@ -478,6 +490,40 @@ static void test_resend_in_steps(void **state) {
   assert_int_equal(list.items[0].attempts, 1);
   assert_int_equal(list.items[0].tries, 0);
   lw_claim_list_free(&list);
+}
+
+static void test_resend_of_all_that_did_not_arrive(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), webhook = id_at(100);
+  struct lw_log_filter filter = {
+      .webhook_id = &webhook, .unsuccessful = true, .since = NOW + 2, .before = NOW + 100};
+  add_webhook(100, "on", true);
+  for (int n = 0; n < 6; n++) add_delivery(n, 100, NOW, &one);
+  for (int n = 0; n < 4; n++) record(n, one, n == 3 ? LW_SUCCEEDED : LW_FAILED);
+  OK(lw_store_cancel_webhook(store, &webhook, "disabled", &error));
+  add_delivery(6, 100, NOW, &one);
+  assert_int_equal(count_of(filter), 3);
+  assert_int_equal(resend_all(&filter), 3);
+  static const enum lw_status expected[] = {LW_FAILED,  LW_FAILED,  LW_PENDING, LW_SUCCEEDED,
+                                            LW_PENDING, LW_PENDING, LW_PENDING};
+  for (int n = 0; n < 7; n++) assert_state(n, expected[n], n < 4);
+}
+
+/* What happened between finding and resending counts. */
+static void test_resend_leaves_what_is_pending(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), ids[] = {id_at(1), id_at(2), id_at(3)};
+  struct lw_id_list list = {ids, 3};
+  struct lw_store_counts counts;
+  int64_t resent;
+  add_delivery(1, 100, NOW, &one);
+  add_delivery(2, 100, NOW, &one);
+  record(2, one, LW_FAILED);
+  OK(lw_store_resend(store, &list, NOW, &resent, &error)); /* one pending, one failed, one gone */
+  assert_int_equal(resent, 1);
+  OK(lw_store_counts(store, NOW, &counts, &error));
+  assert_int_equal(counts.pending, 2);
+  assert_int_equal(counts.claimed, 1);
 }
 
 static int64_t prune_all(struct lw_prune *prune, int64_t limit, int *steps) {
@@ -898,6 +944,8 @@ int main(void) {
       TEST(test_log),
       TEST(test_page_ends_by_bytes),
       TEST(test_resend_in_steps),
+      TEST(test_resend_of_all_that_did_not_arrive),
+      TEST(test_resend_leaves_what_is_pending),
       TEST(test_prune),
       TEST(test_prune_in_small_steps),
       TEST(test_failed_prune_stays_where_it_was),

@@ -21,6 +21,7 @@ void lwl_push_id(lua_State *L, const struct lw_id *id);
 bool lwl_read_id(lua_State *L, int index, struct lw_id *id);
 /* Fields of an options table: NULL or the fallback where the field is nil. The string stays in the table. */
 const char *lwl_string_field(lua_State *L, int table, const char *name);
+bool lwl_boolean_field(lua_State *L, int table, const char *name);
 double lwl_number_field(lua_State *L, int table, const char *name, double fallback);
 void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t length); /* NULL: nothing set */
 

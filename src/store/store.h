@@ -163,6 +163,7 @@ struct lw_log_filter {
   const struct lw_id *webhook_id;
   const char *event;
   const char *status;    /* one of the four names */
+  bool unsuccessful;     /* just failed and canceled ones */
   int64_t since, before; /* emitted at or after, before; milliseconds; -1: no bound */
 };
 struct lw_attempt {
@@ -201,11 +202,20 @@ void lw_attempt_list_free(struct lw_attempt_list *list);
 bool lw_store_attempts(struct lw_store *, const struct lw_id *delivery, struct lw_attempt_list *,
                        struct lw_error *);
 
-/* Makes up to `limit` matching finished deliveries of enabled webhooks pending again (due now, tries 0,
- * unclaimed), starting below `*after` when `started`; *after becomes the last id looked at. *resent counts
- * them, *more says whether to call again. */
-bool lw_store_resend(struct lw_store *, const struct lw_log_filter *, int64_t now, int limit, bool started,
-                     struct lw_id *after, int64_t *resent, bool *more, struct lw_error *);
+struct lw_id_list {
+  struct lw_id *items;
+  size_t count;
+};
+void lw_id_list_free(struct lw_id_list *list);
+/* Up to `limit` matching finished deliveries of enabled webhooks, oldest first, above `after` (NULL: from the
+ * oldest). Fewer: the end. */
+bool lw_store_find_resendable(struct lw_store *, const struct lw_log_filter *, const struct lw_id *after,
+                              int limit, struct lw_id_list *, struct lw_error *);
+/* Makes those of them that are still finished pending again: due now, tries 0, unclaimed. *resent counts
+ * them.
+ */
+bool lw_store_resend(struct lw_store *, const struct lw_id_list *, int64_t now, int64_t *resent,
+                     struct lw_error *);
 
 /* -- pruning ---------------------------------------------------------------------------------------- */
 /* A walk from the oldest delivery and message on. Start with `before` set and the rest zero. */
