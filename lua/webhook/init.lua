@@ -143,8 +143,8 @@ end
 
 --- One attempt, waited for, without a store. Private addresses are allowed: the URL is the caller's own.
 -- @param options url, event, format ("raw"); signing_secret, headers, timeout (15), connect_timeout (5), ca_file, user_agent
--- @return a delivery { id, status, event, request_body, response_status_code, response_body, sent_at, duration } when the
---         answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
+-- @return a delivery { id, status, event, request_body, response_status_code, response_body, response_body_cut, sent_at,
+--         duration } when the answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
 function webhook.send(options)
   check.options(options, SEND, "send", 2)
   if not options.url or not options.event then error("send: 'url' and 'event' are needed", 2) end

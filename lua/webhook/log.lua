@@ -2,6 +2,12 @@
 -- `log[id]`, `#log`, `log:count()`, `log:each()`, `log:where{…}`, `log:resend()`; `pairs(log)` from Lua 5.2 on.
 local check = require "webhook.check"
 
+-- A delivery has id, message_id, webhook_id, app_id, event, status, reason, created_at, next_attempt_at, attempt_count,
+-- request_body, attempts, and what its last attempt has. An attempt has number, trigger ("emit", "test", "retry",
+-- "resend"), sent_at, duration, response_status_code, response_headers, response_body, error. The response is kept up to
+-- max_response_body bytes of the body and 8 KB of headers, byte for byte; response_body_cut and response_headers_cut are
+-- true where there was more.
+
 local log = {}
 local methods = {}
 local views = setmetatable({}, { __mode = "k" }) -- log -> { core handle, filter }

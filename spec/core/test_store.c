@@ -108,6 +108,7 @@ static void record(int n, struct lw_id dispatcher, enum lw_status status) {
                                .response_status_code = 200,
                                .response_headers = "H\0",
                                .response_headers_length = 2,
+                               .response_headers_cut = true,
                                .response_body = "",
                                .trigger = "emit",
                                .reason = status == LW_FAILED ? "exhausted" : NULL};
@@ -349,7 +350,9 @@ static void test_lost_claims(void **state) {
   assert_int_equal(attempts.count, 3);
   assert_int_equal(attempts.items[2].number, 3);
   assert_memory_equal(attempts.items[0].response_headers, "H\0", 3);
+  assert_true(attempts.items[0].response_headers_cut);
   assert_string_equal(attempts.items[0].response_body, "");
+  assert_false(attempts.items[0].response_body_cut);
   assert_null(attempts.items[0].error);
   assert_string_equal(attempts.items[0].trigger, "emit");
   lw_attempt_list_free(&attempts);
@@ -851,6 +854,7 @@ static void test_first_schema_is_upgraded_in_place(void **state) {
     OK(lw_store_log_page(store, &all, NULL, &page, &error));
     assert_int_equal(page.count, 1);
     assert_string_equal(page.rows[0].last.response_headers, "a: b");
+    assert_false(page.rows[0].last.response_headers_cut);
     assert_int_equal(page.rows[0].status, LW_FAILED);
     lw_log_page_free(&page);
   }

@@ -63,6 +63,7 @@ struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct
       .response_status_code = response->status,
       .response_headers = response->headers,
       .response_headers_length = response->headers_length,
+      .response_headers_cut = response->headers_cut,
       .response_body = response->body,
       .response_body_length = response->body_length,
       .response_body_cut = response->body_cut,

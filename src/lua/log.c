@@ -86,6 +86,8 @@ static void set_attempt(lua_State *L, const struct lw_attempt *attempt) {
     push_headers(L, attempt->response_headers, attempt->response_headers_length);
     lua_setfield(L, -2, "response_headers");
   }
+  lua_pushboolean(L, attempt->response_headers_cut);
+  lua_setfield(L, -2, "response_headers_cut");
   lwl_set_bytes(L, "response_body", attempt->response_body, attempt->response_body_length);
   lua_pushboolean(L, attempt->response_body_cut);
   lua_setfield(L, -2, "response_body_cut");
@@ -173,7 +175,7 @@ static int log_attempts(lua_State *L) {
     return lwl_failure(L, &error);
   lua_createtable(L, (int)query.attempts.count, 0);
   for (size_t i = 0; i < query.attempts.count; i++) {
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     lua_pushinteger(L, query.attempts.items[i].number);
     lua_setfield(L, -2, "number");
     set_attempt(L, &query.attempts.items[i]);

@@ -34,6 +34,7 @@ static const char *const tables[] = {
 static const char *const upgrades[] = {
     "CREATE INDEX deliveries_message ON deliveries (message_id)",
     "ALTER TABLE deliveries ADD COLUMN cause TEXT", /* of the first attempt; NULL: an emit */
+    "ALTER TABLE attempts ADD COLUMN response_headers_cut {i} NOT NULL DEFAULT 0",
 };
 
 enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };

@@ -127,7 +127,7 @@ struct lw_outcome {
   int response_status_code;                     /* 0: none */
   const char *response_headers, *response_body; /* NULL: none */
   size_t response_headers_length, response_body_length;
-  bool response_body_cut;
+  bool response_headers_cut, response_body_cut;
   const char *error;   /* NULL: an answer was read */
   const char *trigger; /* "emit", "test", "retry", "resend" */
   const char *reason;  /* why a final failure is final, or NULL */
@@ -172,7 +172,7 @@ struct lw_attempt {
   int response_status_code;
   char *response_headers, *response_body, *error, *trigger; /* NULL where absent */
   size_t response_headers_length, response_body_length;
-  bool response_body_cut;
+  bool response_headers_cut, response_body_cut;
 };
 struct lw_log_row {
   struct lw_id id, message_id, webhook_id;

@@ -94,7 +94,8 @@ static bool add_attempt(struct lw_store *store, const struct lw_outcome *outcome
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_ATTEMPT_INSERT,
       "INSERT INTO attempts (delivery_id, number, sent_at, duration, response_status_code, response_headers,"
-      " response_body, response_body_cut, error, cause) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+      " response_body, response_body_cut, error, cause, response_headers_cut)"
+      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
       error);
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, &outcome->delivery_id);
@@ -107,6 +108,7 @@ static bool add_attempt(struct lw_store *store, const struct lw_outcome *outcome
   driver->bind_integer(statement, 8, outcome->response_body_cut);
   driver->bind_text(statement, 9, outcome->error);
   driver->bind_text(statement, 10, outcome->trigger);
+  driver->bind_integer(statement, 11, outcome->response_headers_cut);
   return lw_run(store, statement, NULL, error);
 }
 

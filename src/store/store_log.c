@@ -7,7 +7,7 @@
 #define ATTEMPT_COLUMNS                                                                                     \
   "a.number, a.sent_at, a.duration, a.response_status_code, a.response_headers, a.response_body, a.error, " \
   "a.cause,"                                                                                                \
-  " a.response_body_cut"
+  " a.response_body_cut, a.response_headers_cut"
 #define LAST_TIME (((int64_t)1 << 48) - 1) /* an id has 48 bits for the time */
 
 const char lw_log_join[] = " LEFT JOIN messages m ON m.id = d.message_id";
@@ -85,6 +85,7 @@ static void read_attempt(struct lw_row *row, int column, struct lw_attempt *atte
   attempt->error = lw_row_text(row, column + 6);
   attempt->trigger = lw_row_text(row, column + 7);
   attempt->response_body_cut = lw_row_integer(row, column + 8) != 0;
+  attempt->response_headers_cut = lw_row_integer(row, column + 9) != 0;
 }
 
 struct page_reading {
