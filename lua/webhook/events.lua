@@ -15,6 +15,8 @@ local null = cjson.null
 
 -- name -> { "id", "appId", …, id = 1, appId = 2, … }: the documented order, which the core reads too
 local orders = {}
+-- name -> { { "id", "string" }, … }: the fields as they were defined
+local fields_of = {}
 -- name -> { id = "string", … }
 local types_of = {}
 -- name -> how it reads, where the application said so
@@ -71,7 +73,7 @@ local function add(name, fields, derive, values)
     order[i], order[field[1]], types[field[1]] = field[1], i, field[2]
   end
   local definition = { types = types, derive = derive, values = values or {} }
-  orders[name], types_of[name] = order, types
+  orders[name], types_of[name], fields_of[name] = order, types, fields
   events[name] = builder(name, order, definition)
   return events[name]
 end
@@ -142,6 +144,9 @@ end
 
 --- True when the name is one of the four or was defined.
 function events.is_known(name) return orders[name] ~= nil end
+
+--- The fields of an event, each { name, type }, in the order of the payload; nil where the name is not known.
+function events.fields_of(name) return fields_of[name] end
 
 --- " (did you mean …?)" for a name that is not known.
 function events.suggestion(name) return check.suggestion(name, orders) end

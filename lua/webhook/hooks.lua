@@ -1,5 +1,6 @@
 --- The dispatcher, as `webhook.open` returns it.
 local core = require "webhook.core"
+local care = require "webhook.care"
 local check = require "webhook.check"
 local choice = require "webhook.choice"
 local events = require "webhook.events"
@@ -14,7 +15,8 @@ hooks.__name = "webhook.dispatcher"
 local OPEN = {
   allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
-  ca_file = "string", lease = "positive", logger = "function", on_disabled = "function",
+  ca_file = "string", lease = "positive", logger = "function", on_disabled = "function", retention = "positive",
+  idempotency_window = "positive",
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
 local EMIT_ALL = { app_id = "string", durable = "boolean", channels = "list" }
@@ -129,8 +131,9 @@ end
 
 --- Says what happened. Returns once it is on disk, or with durable = false once it is queued.
 -- @param event    { event = name, data = {…} }
--- @param options  app_id (default data.appId), id (idempotency key), durable (true), channels (a list: of the webhooks that
---                 have channels, only those with one of these get it)
+-- @param options  app_id (default data.appId), id (idempotency key: if the app used it before, within
+--                 idempotency_window, nothing is sent and the first message comes back), durable (true), channels (a list:
+--                 of the webhooks that have channels, only those with one of these get it)
 -- @return the message { id, event, app_id, deliveries, duplicate }, or nil, message, code ("invalid_event", "busy", "full", …)
 function hooks:emit(event, options)
   options = options or {}
@@ -225,6 +228,8 @@ function hooks:close(timeout)
   if self.observer then self.observer:finish() end
   return ok, message, code
 end
+
+for name, method in pairs(care) do hooks[name] = method end
 
 hooks.__close = function(self) self:close() end
 hooks.__tostring = function(self)

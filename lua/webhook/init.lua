@@ -46,6 +46,9 @@ end
 --                 attempt, or { base = 5, factor = 2, max = …, attempts = 10 }, or false. Default: 5 s, 5 min, 30 min, 2 h,
 --                 5 h, 10 h, 14 h, 20 h, 24 h. Each is +-20 %, and longer where the receiver's Retry-After asks for it.
 --
+--                 retention: days that finished deliveries are kept, then pruned in small steps (default: for ever);
+--                 idempotency_window (86400 s).
+--
 --                 logger: a function that gets records { time (ms), level = "info" | "warn" | "error", event, message }, and
 --                 where they apply delivery_id, webhook_id, attempt, status (of the answer), error (a word), reason, count.
 --                 event: "attempt_failed" (it is tried again), "delivery_failed" (given up), "webhook_disabled",
@@ -117,8 +120,8 @@ end
 
 --- One attempt, waited for, without a store. Private addresses are allowed: the URL is the caller's own.
 -- @param options url, event, format ("raw"); signing_secret, headers, timeout (15), connect_timeout (5), ca_file, user_agent
--- @return a delivery { id, status, event, request_body, response_status_code, response_body, sent_at, duration } when the
---         answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
+-- @return a delivery { id, status, event, request_body, response_status_code, response_body, response_body_cut, sent_at,
+--         duration } when the answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
 function webhook.send(options)
   check.options(options, SEND, "send", 2)
   if not options.url or not options.event then error("send: 'url' and 'event' are needed", 2) end

@@ -2,11 +2,18 @@
 -- `log[id]`, `#log`, `log:count()`, `log:each()`, `log:where{…}`, `log:resend()`; `pairs(log)` from Lua 5.2 on.
 local check = require "webhook.check"
 
+-- A delivery has id, message_id, webhook_id, app_id, event, status, reason, created_at, next_attempt_at, attempt_count,
+-- request_body, attempts, and what its last attempt has. An attempt has number, trigger ("emit", "test", "retry",
+-- "resend"), sent_at, duration, response_status_code, response_headers, response_body, error. The response is kept up to
+-- max_response_body bytes of the body and 8 KB of headers, byte for byte; response_body_cut and response_headers_cut are
+-- true where there was more.
+
 local log = {}
 local methods = {}
 local views = setmetatable({}, { __mode = "k" }) -- log -> { core handle, filter }
 
 local FILTER = { webhook_id = "string", event = "string", status = "string", since = "integer", before = "integer" }
+local RESEND = { progress = "function" }
 local STATUS = { pending = true, succeeded = true, failed = true, canceled = true }
 
 -- A record reads its attempts when they are first asked for.
@@ -82,9 +89,17 @@ function methods:where(filter)
   return log.new(views[self].handle, merged)
 end
 
---- Sends all finished deliveries of the log again (those of enabled webhooks).
+--- Sends all finished deliveries of the log again (those of enabled webhooks), oldest first, in steps of 500.
+-- @param options  progress: a function that is called after each step with the number of deliveries so far; optional
 -- @return how many, or nil, message, code
-function methods:resend() return views[self].handle:log_resend(views[self].filter) end
+-- @usage hooks.log:where({ status = "failed" }):resend { progress = function(done) print(done) end }
+function methods:resend(options)
+  options = options or {}
+  check.options(options, RESEND, "log:resend", 2)
+  local view = views[self]
+  local count, message, code = view.handle:log_resend(view.filter, options.progress)
+  return count, message, code
+end
 
 local meta = { __name = "webhook.log", __len = methods.count, __pairs = methods.each }
 

@@ -446,9 +446,11 @@ static void assert_attempts(const char *const *triggers, size_t count) {
 
 static bool resend_all(struct lw_store *store, void *context, struct lw_error *failure) {
   struct lw_log_filter filter = {NO_BOUNDS};
-  struct lw_id after;
-  bool more = false;
-  return lw_store_resend(store, &filter, now_ms(), 100, false, &after, context, &more, failure);
+  struct lw_id_list list;
+  bool ok = lw_store_find_resendable(store, &filter, NULL, 100, &list, failure) &&
+            lw_store_resend(store, &list, now_ms(), context, failure);
+  lw_id_list_free(&list);
+  return ok;
 }
 
 static void failures_are_retried_and_successes_resent(void **state) {

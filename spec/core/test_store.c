@@ -1,6 +1,7 @@
 /* The store on real files in a folder of its own. */
 #include <setjmp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -107,6 +108,7 @@ static void record(int n, struct lw_id dispatcher, enum lw_status status) {
                                .response_status_code = 200,
                                .response_headers = "H\0",
                                .response_headers_length = 2,
+                               .response_headers_cut = true,
                                .response_body = "",
                                .trigger = "emit",
                                .reason = status == LW_FAILED ? "exhausted" : NULL};
@@ -132,6 +134,25 @@ static void assert_state(int n, enum lw_status status, int attempts) {
 static int64_t count_of(struct lw_log_filter filter) {
   int64_t count;
   OK(lw_store_log_count(store, &filter, &count, &error));
+  return count;
+}
+
+static bool read_number(struct lw_row *row, void *context) {
+  *(int64_t *)context = lw_row_integer(row, 0);
+  return true;
+}
+
+static void execute(const char *sql) {
+  struct lw_statement *statement = lw_cached(store, sql, &error);
+  assert_non_null(statement);
+  OK(lw_run(store, statement, NULL, &error));
+}
+
+static int64_t rows_of(const char *sql) {
+  struct lw_query query;
+  int64_t count = -1;
+  lw_query_init(&query, sql);
+  OK(lw_query_each(store, &query, read_number, &count, NULL, &error));
   return count;
 }
 
@@ -227,6 +248,37 @@ static void test_idempotency(void **state) {
   }
 }
 
+static void insert_keyed(int n, int64_t keys_since, struct lw_id *existing) {
+  struct lw_message_row message = {
+      .id = id_at(n), .app_id = "shop", .event = "e", .key = "k", .keys_since = keys_since, .body = ""};
+  OK(lw_store_insert_message(store, &message, existing, &error));
+}
+
+static void test_idempotency_window(void **state) {
+  (void)state;
+  struct lw_id existing, zero = {{0}}, first = id_at(0), second = id_at(101);
+  insert_keyed(0, NOW - 100, &existing);
+  insert_keyed(100, NOW, &existing); /* the last moment of the window */
+  assert_true(lw_id_equal(&existing, &first));
+  insert_keyed(101, NOW + 1, &existing);
+  assert_true(lw_id_equal(&existing, &zero));
+  insert_keyed(102, NOW + 2, &existing);
+  assert_true(lw_id_equal(&existing, &second));
+  assert_int_equal(rows_of("SELECT count(*) FROM messages"), 2);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages WHERE idempotency_key = 'k'"), 1);
+}
+
+/* The key is given up and taken in one transaction. */
+static void test_key_stays_when_the_new_message_fails(void **state) {
+  (void)state;
+  struct lw_id existing;
+  insert_keyed(0, NOW - 100, &existing);
+  struct lw_message_row message = {
+      .id = id_at(0), .app_id = "shop", .event = "e", .key = "k", .keys_since = NOW + 50, .body = ""};
+  assert_false(lw_store_insert_message(store, &message, &existing, &error)); /* an id that was used */
+  assert_int_equal(rows_of("SELECT count(*) FROM messages WHERE idempotency_key = 'k'"), 1);
+}
+
 static void test_claim_release_record(void **state) {
   (void)state;
   struct lw_id one = dispatcher_id(1), two = dispatcher_id(2), third = id_at(3);
@@ -300,6 +352,23 @@ static void test_webhook_counts(void **state) {
   lw_webhook_counts_free(&list);
 }
 
+static void test_claims_know_tests(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1);
+  struct lw_claim_list list;
+  add_message(1, "e");
+  for (int n = 1; n <= 2; n++) {
+    struct lw_delivery_row row = {
+        .id = id_at(n), .message_id = id_at(1), .webhook_id = id_at(100), .due_at = NOW + n, .test = n == 2};
+    OK(lw_store_insert_delivery(store, &row, &error));
+  }
+  OK(lw_store_claim(store, &one, NOW + 10, 10, &list, &error));
+  assert_int_equal(list.count, 2);
+  assert_false(list.items[0].test);
+  assert_true(list.items[1].test);
+  lw_claim_list_free(&list);
+}
+
 static void test_lost_claims(void **state) {
   (void)state;
   struct lw_id one = dispatcher_id(1), two = dispatcher_id(2), webhook = id_at(100);
@@ -319,7 +388,9 @@ static void test_lost_claims(void **state) {
   assert_int_equal(attempts.count, 3);
   assert_int_equal(attempts.items[2].number, 3);
   assert_memory_equal(attempts.items[0].response_headers, "H\0", 3);
+  assert_true(attempts.items[0].response_headers_cut);
   assert_string_equal(attempts.items[0].response_body, "");
+  assert_false(attempts.items[0].response_body_cut);
   assert_null(attempts.items[0].error);
   assert_string_equal(attempts.items[0].trigger, "emit");
   lw_attempt_list_free(&attempts);
@@ -424,24 +495,36 @@ static void test_page_ends_by_bytes(void **state) {
   free(big);
 }
 
+/* In steps of three; returns how many deliveries were resent. */
+static int64_t resend_all(const struct lw_log_filter *filter) {
+  struct lw_id_list list;
+  struct lw_id after;
+  int64_t resent, total = 0;
+  bool started = false;
+  do {
+    OK(lw_store_find_resendable(store, filter, started ? &after : NULL, 3, &list, &error));
+    if (list.count == 0) break;
+    assert_true(!started || memcmp(&list.items[0], &after, sizeof after) > 0); /* oldest first */
+    after = list.items[list.count - 1];
+    OK(lw_store_resend(store, &list, NOW + 7, &resent, &error));
+    lw_id_list_free(&list);
+    total += resent;
+    started = true;
+  } while (total < 100);
+  return total;
+}
+
 static void test_resend_in_steps(void **state) {
   (void)state;
-  struct lw_id one = dispatcher_id(1), after;
+  struct lw_id one = dispatcher_id(1);
   struct lw_log_filter failed = {.status = "failed", NO_BOUNDS};
-  int64_t resent, total = 0;
-  bool more, started = false;
   add_webhook(100, "on", true);
   add_webhook(101, "off", false);
   for (int n = 0; n < 10; n++) {
     add_delivery(n, n == 9 ? 101 : 100, NOW, &one);
     record(n, one, n == 8 ? LW_SUCCEEDED : LW_FAILED);
   }
-  do {
-    OK(lw_store_resend(store, &failed, NOW + 7, 3, started, &after, &resent, &more, &error));
-    total += resent;
-    started = true;
-  } while (more);
-  assert_int_equal(total, 8);
+  assert_int_equal(resend_all(&failed), 8);
   assert_state(9, LW_FAILED, 1);
   assert_state(8, LW_SUCCEEDED, 1);
   struct lw_claim_list list;
@@ -450,6 +533,195 @@ static void test_resend_in_steps(void **state) {
   assert_int_equal(list.items[0].attempts, 1);
   assert_int_equal(list.items[0].tries, 0);
   lw_claim_list_free(&list);
+}
+
+static void test_resend_of_all_that_did_not_arrive(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), webhook = id_at(100);
+  struct lw_log_filter filter = {
+      .webhook_id = &webhook, .unsuccessful = true, .since = NOW + 2, .before = NOW + 100};
+  add_webhook(100, "on", true);
+  for (int n = 0; n < 6; n++) add_delivery(n, 100, NOW, &one);
+  for (int n = 0; n < 4; n++) record(n, one, n == 3 ? LW_SUCCEEDED : LW_FAILED);
+  OK(lw_store_cancel_webhook(store, &webhook, "disabled", &error));
+  add_delivery(6, 100, NOW, &one);
+  assert_int_equal(count_of(filter), 3);
+  assert_int_equal(resend_all(&filter), 3);
+  static const enum lw_status expected[] = {LW_FAILED,  LW_FAILED,  LW_PENDING, LW_SUCCEEDED,
+                                            LW_PENDING, LW_PENDING, LW_PENDING};
+  for (int n = 0; n < 7; n++) assert_state(n, expected[n], n < 4);
+}
+
+/* What happened between finding and resending counts. */
+static void test_resend_leaves_what_is_pending(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), ids[] = {id_at(1), id_at(2), id_at(3)};
+  struct lw_id_list list = {ids, 3};
+  struct lw_store_counts counts;
+  int64_t resent;
+  add_delivery(1, 100, NOW, &one);
+  add_delivery(2, 100, NOW, &one);
+  record(2, one, LW_FAILED);
+  OK(lw_store_resend(store, &list, NOW, &resent, &error)); /* one pending, one failed, one gone */
+  assert_int_equal(resent, 1);
+  OK(lw_store_counts(store, NOW, &counts, &error));
+  assert_int_equal(counts.pending, 2);
+  assert_int_equal(counts.claimed, 1);
+}
+
+static int64_t prune_all(struct lw_prune *prune, int64_t limit, int *steps) {
+  int64_t pruned, total = 0;
+  for (*steps = 0; !prune->done && total < limit; ++*steps) {
+    OK(lw_store_prune(store, prune, limit - total, &pruned, &error));
+    total += pruned;
+  }
+  return total;
+}
+
+static void test_prune(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), zero = {{0}}, existing;
+  struct lw_log_filter all = {NO_BOUNDS};
+  int steps;
+  for (int n = 0; n < 6; n++) {
+    add_delivery(n, 100, NOW, &one);
+    if (n != 1) record(n, one, n == 2 ? LW_FAILED : LW_SUCCEEDED);
+  }
+  /* a message of which one delivery of two is pending, and one that went nowhere */
+  struct lw_delivery_row second = {
+      .id = id_at(20), .message_id = id_at(3), .webhook_id = id_at(100), .due_at = NOW};
+  OK(lw_store_insert_delivery(store, &second, &error));
+  struct lw_message_row keyed = {.id = id_at(4), .app_id = "shop", .event = "e", .key = "k", .body = ""};
+  keyed.id.bytes[15] = 2;
+  OK(lw_store_insert_message(store, &keyed, &existing, &error));
+  struct lw_prune prune = {.before = NOW + 5};
+  assert_int_equal(prune_all(&prune, 1, &steps), 1);
+  assert_int_equal(count_of(all), 6);
+  assert_int_equal(prune_all(&prune, 100, &steps), 3);
+  assert_int_equal(count_of(all), 3);
+  assert_state(1, LW_PENDING, 0);
+  assert_state(5, LW_SUCCEEDED, 1);
+  assert_state(20, LW_PENDING, 0);
+  assert_int_equal(rows_of("SELECT count(*) FROM attempts"), 1);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages"), 3);
+  keyed.id = id_at(30);
+  OK(lw_store_insert_message(store, &keyed, &existing, &error));
+  assert_true(lw_id_equal(&existing, &zero));
+}
+
+static void test_prune_in_small_steps(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1);
+  struct lw_prune prune = {.before = NOW + 100000};
+  int steps;
+  OK(lw_store_begin(store, &error));
+  for (int n = 0; n < 1200; n++) {
+    add_delivery(n, 100, NOW, &one);
+    if (n >= 600) record(n, one, LW_SUCCEEDED);
+  }
+  OK(lw_store_commit(store, &error));
+  assert_int_equal(prune_all(&prune, INT64_MAX, &steps), 600);
+  /* 1200 looked at, 1800 rows deleted, 600 messages looked at */
+  assert_in_range(steps, 6, 12);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages"), 600);
+}
+
+static void test_failed_prune_stays_where_it_was(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1), zero = {{0}};
+  struct lw_prune prune = {.before = NOW + 5};
+  int64_t pruned;
+  add_delivery(1, 100, NOW, &one);
+  record(1, one, LW_FAILED);
+  execute("CREATE TRIGGER no BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'no'); END");
+  assert_false(lw_store_prune(store, &prune, 100, &pruned, &error));
+  assert_true(lw_id_equal(&prune.delivery, &zero));
+  assert_state(1, LW_FAILED, 1);
+}
+
+static int64_t size_of_file(void) {
+  struct stat status;
+  assert_int_equal(stat(path, &status), 0);
+  return status.st_size;
+}
+
+/* Stores 4 MB and prunes it all. */
+static void fill_and_prune(void) {
+  struct lw_id existing;
+  int64_t pruned;
+  static char body[40000];
+  OK(lw_store_begin(store, &error));
+  for (int n = 0; n < 100; n++) {
+    struct lw_message_row row = {.id = id_at(n), .event = "e", .body = body, .body_length = sizeof body};
+    OK(lw_store_insert_message(store, &row, &existing, &error));
+  }
+  add_delivery(200, 100, NOW, NULL);
+  record(200, dispatcher_id(1), LW_SUCCEEDED);
+  OK(lw_store_commit(store, &error));
+  lw_store_settle(store);
+  assert_false(lw_store_unsettled(store));
+  assert_true(size_of_file() > 4000000);
+  struct lw_prune prune = {.before = NOW + 1000};
+  while (!prune.done) OK(lw_store_prune(store, &prune, INT64_MAX, &pruned, &error));
+  assert_true(lw_store_unsettled(store));
+}
+
+static int shrink_all(void) {
+  int steps = 0;
+  bool more = true;
+  for (; more; steps++) OK(lw_store_shrink(store, &more, &error));
+  return steps;
+}
+
+static void test_file_shrinks_in_steps(void **state) {
+  (void)state;
+  fill_and_prune();
+  assert_in_range(shrink_all(), 4, 6);
+  struct lw_store *reader = lw_store_open(path, &error); /* an idle handle is in nobody's way */
+  assert_non_null(reader);
+  assert_int_equal(count_of((struct lw_log_filter){NO_BOUNDS}), 0);
+  lw_store_settle(store);
+  assert_false(lw_store_unsettled(store));
+  assert_true(size_of_file() < 200000);
+  lw_store_close(reader);
+}
+
+static void test_settling_waits_for_nobody(void **state) {
+  (void)state;
+  fill_and_prune();
+  struct lw_store *writer = lw_store_open(path, &error);
+  assert_non_null(writer);
+  OK(lw_store_begin(writer, &error));
+  lw_store_settle(store); /* within the time that a test may take, not the ten seconds of a lock */
+  assert_true(lw_store_unsettled(store));
+  lw_store_rollback(writer);
+  lw_store_settle(store);
+  assert_false(lw_store_unsettled(store));
+  lw_store_close(writer);
+}
+
+/* Files of the first version cannot shrink until somebody runs VACUUM on them. */
+static void test_old_file_shrinks_after_a_vacuum(void **state) {
+  (void)state;
+  static const char *const scripts[] = {"CREATE TABLE other (a)",
+                                        "PRAGMA auto_vacuum = INCREMENTAL; VACUUM;"};
+  for (int i = 0; i < 2; i++) {
+    sqlite3 *db;
+    lw_store_close(store);
+    if (i == 0) unlink(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, scripts[i], NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    store = lw_store_open(path, &error);
+    assert_non_null(store);
+    fill_and_prune();
+    shrink_all();
+    lw_store_settle(store);
+    if (i == 0)
+      assert_true(size_of_file() > 4000000);
+    else
+      assert_true(size_of_file() < 200000);
+  }
 }
 
 static void test_rollback(void **state) {
@@ -529,52 +801,120 @@ static void test_damaged_pages(void **state) {
   assert_refused(path, "corrupt");
 }
 
-static void run_sql(const char *sql) {
-  struct lw_statement *statement = lw_cached(store, sql, &error);
-  assert_non_null(statement);
-  OK(lw_run(store, statement, NULL, &error));
-}
-
-/* A file of schema 1 is brought up to date when it is opened, and keeps what it holds. */
-static void test_old_schema_is_upgraded(void **state) {
-  (void)state;
-  struct lw_id id = id_at(1);
-  add_webhook(1, "a", true);
-  run_sql("ALTER TABLE webhooks DROP COLUMN disabled_reason");
-  run_sql("ALTER TABLE webhooks DROP COLUMN filter");
-  run_sql("ALTER TABLE webhooks DROP COLUMN channels");
-  run_sql("UPDATE meta SET value = 1 WHERE name = 'schema'");
-  lw_store_close(store);
-  for (int times = 0; times < 2; times++) {
-    struct lw_webhook webhook;
-    bool found;
-    store = lw_store_open(path, &error);
-    assert_non_null(store);
-    OK(lw_store_get_webhook(store, &id, &webhook, &found, &error));
-    assert_true(found);
-    assert_null(webhook.disabled_reason);
-    assert_null(webhook.filter);
-    assert_null(webhook.channels);
-    lw_webhook_clear(&webhook);
-    bool changed;
-    OK(lw_store_disable_webhook(store, &id, "gone", NOW, &changed, &error));
-    assert_int_equal(changed, times == 0);
-    OK(lw_store_disable_webhook(store, &id, "gone", NOW, &changed, &error));
-    assert_false(changed);
-    if (times == 0) run_sql("UPDATE webhooks SET disabled_reason = NULL");
-    lw_store_close(store);
-  }
-  store = lw_store_open(path, &error);
-}
-
 static void test_future_schema(void **state) {
   (void)state;
-  struct lw_statement *statement =
-      lw_cached(store, "UPDATE meta SET value = 99 WHERE name = 'schema'", &error);
-  assert_non_null(statement);
-  OK(lw_run(store, statement, NULL, &error));
+  execute("UPDATE meta SET value = 1000 WHERE name = 'schema'");
   assert_refused(path, "store");
-  assert_non_null(strstr(error.message, "schema 99"));
+  assert_non_null(strstr(error.message, "schema 1000"));
+}
+
+/* A file as the first version left it. */
+static const char *const schema_1[] = {
+    "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL)",
+    "CREATE TABLE webhooks (id BLOB NOT NULL PRIMARY KEY, app_id TEXT, name TEXT, url TEXT NOT NULL,"
+    " format TEXT, events TEXT NOT NULL, signing_secret TEXT, enabled INTEGER NOT NULL,"
+    " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)",
+    "CREATE TABLE messages (id BLOB NOT NULL PRIMARY KEY, app_id TEXT NOT NULL DEFAULT '',"
+    " event TEXT NOT NULL, idempotency_key TEXT, body BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX messages_key ON messages (app_id, idempotency_key)"
+    " WHERE idempotency_key IS NOT NULL",
+    "CREATE TABLE deliveries (id BLOB NOT NULL PRIMARY KEY, message_id BLOB NOT NULL,"
+    " webhook_id BLOB NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " due_at INTEGER NOT NULL, claimed_by BLOB, reason TEXT, body BLOB)",
+    "CREATE INDEX deliveries_pending ON deliveries (claimed_by, due_at) WHERE status = 'pending'",
+    "CREATE INDEX deliveries_failed ON deliveries (id) WHERE status = 'failed'",
+    "CREATE TABLE attempts (delivery_id BLOB NOT NULL, number INTEGER NOT NULL, sent_at INTEGER NOT NULL,"
+    " duration INTEGER NOT NULL, response_status_code INTEGER NOT NULL, response_headers BLOB,"
+    " response_body BLOB, response_body_cut INTEGER NOT NULL, error TEXT, cause TEXT,"
+    " PRIMARY KEY (delivery_id, number)) WITHOUT ROWID",
+    "CREATE TABLE dispatchers (id BLOB NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL)",
+    "INSERT INTO meta (name, value) VALUES ('webhooks_version', 7)",
+    "INSERT INTO meta (name, value) VALUES ('schema', 1)",
+    "INSERT INTO webhooks VALUES (x'0100000000000000000000000000000a', 'shop', 'old', 'https://example.test',"
+    " 'raw', '*', NULL, 1, 1, 1)",
+    "INSERT INTO messages VALUES (x'0100000000000000000000000000000b', 'shop', 'e', 'k', 'body')",
+    "INSERT INTO deliveries VALUES (x'0100000000000000000000000000000c',"
+    " x'0100000000000000000000000000000b', x'0100000000000000000000000000000a', 'failed', 1, 1, 1, NULL,"
+    " 'used up', NULL)",
+    "INSERT INTO attempts VALUES (x'0100000000000000000000000000000c', 1, 5, 6, 500, 'a: b', 'no', 0, NULL,"
+    " 'emit')",
+};
+
+static void make_schema_1(void) {
+  const struct lw_driver *driver = &lw_sqlite_driver;
+  lw_store_close(store);
+  store = NULL;
+  unlink(path);
+  struct lw_db *db = driver->open(path, &error);
+  assert_non_null(db);
+  for (size_t i = 0; i < sizeof schema_1 / sizeof schema_1[0]; i++) {
+    struct lw_statement *statement = driver->prepare(db, schema_1[i], &error);
+    if (statement == NULL) fail_msg("%s: %s", schema_1[i], error.message);
+    assert_int_equal(driver->step(statement, &error), LW_STEP_DONE);
+    driver->finalize(statement);
+  }
+  driver->close(db);
+}
+
+static bool collect_text(struct lw_row *row, void *context) {
+  char *text = lw_row_text(row, 0);
+  strncat(context, text != NULL ? text : "", 8000 - strlen(context) - 1);
+  strncat(context, "\n", 8000 - strlen(context) - 1);
+  free(text);
+  return true;
+}
+
+/* What the database calls its tables, columns and indexes. */
+static void describe(char *text) {
+  struct lw_query query;
+  *text = '\0';
+  lw_query_init(&query,
+                "SELECT m.name || ' ' || COALESCE(c.name || ' ' || c.type || ' ' || c.\"notnull\", '') FROM"
+                " sqlite_schema m LEFT JOIN pragma_table_info(m.name) c ORDER BY m.name, c.cid");
+  OK(lw_query_each(store, &query, collect_text, text, NULL, &error));
+}
+
+static void test_first_schema_is_upgraded_in_place(void **state) {
+  (void)state;
+  static char fresh[8000], upgraded[8000];
+  int64_t version;
+  struct lw_log_page page;
+  struct lw_log_filter all = {NO_BOUNDS};
+  describe(fresh);
+  assert_non_null(strstr(fresh, "deliveries_message"));
+  make_schema_1();
+  for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
+    lw_store_close(store);
+    store = lw_store_open(path, &error);
+    if (store == NULL) fail_msg("%s", error.message);
+    describe(upgraded);
+    assert_string_equal(upgraded, fresh);
+    OK(lw_store_webhooks_version(store, &version, &error));
+    assert_int_equal(version, 7);
+    OK(lw_store_log_page(store, &all, NULL, &page, &error));
+    assert_int_equal(page.count, 1);
+    assert_string_equal(page.rows[0].last.response_headers, "a: b");
+    assert_false(page.rows[0].last.response_headers_cut);
+    assert_int_equal(page.rows[0].status, LW_FAILED);
+    lw_log_page_free(&page);
+  }
+}
+
+/* An upgrade that cannot end leaves the file as it was. */
+static void test_failed_upgrade_changes_nothing(void **state) {
+  (void)state;
+  make_schema_1();
+  store = calloc(1, sizeof *store);
+  assert_non_null(store);
+  store->driver = &lw_sqlite_driver;
+  store->db = store->driver->open(path, &error);
+  assert_non_null(store->db);
+  execute("CREATE TRIGGER no BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no'); END");
+  assert_refused(path, "store");
+  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_message'"), 0);
+  execute("DROP TRIGGER no");
+  OK(lw_schema_prepare(store, &error));
+  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_message'"), 1);
 }
 
 static void test_many_filters_share_a_bounded_cache(void **state) {
@@ -639,19 +979,31 @@ int main(void) {
       TEST(test_webhooks),
       TEST(test_second_handle_sees_version),
       TEST(test_idempotency),
+      TEST(test_idempotency_window),
+      TEST(test_key_stays_when_the_new_message_fails),
       TEST(test_claim_release_record),
       TEST(test_webhook_counts),
+      TEST(test_claims_know_tests),
       TEST(test_lost_claims),
       TEST(test_leases),
       TEST(test_log),
       TEST(test_page_ends_by_bytes),
       TEST(test_resend_in_steps),
+      TEST(test_resend_of_all_that_did_not_arrive),
+      TEST(test_resend_leaves_what_is_pending),
+      TEST(test_prune),
+      TEST(test_prune_in_small_steps),
+      TEST(test_failed_prune_stays_where_it_was),
+      TEST(test_file_shrinks_in_steps),
+      TEST(test_settling_waits_for_nobody),
+      TEST(test_old_file_shrinks_after_a_vacuum),
       TEST(test_rollback),
       TEST(test_bad_paths),
       TEST(test_garbage_is_left_alone),
       TEST(test_damaged_pages),
-      TEST(test_old_schema_is_upgraded),
       TEST(test_future_schema),
+      TEST(test_first_schema_is_upgraded_in_place),
+      TEST(test_failed_upgrade_changes_nothing),
       TEST(test_many_filters_share_a_bounded_cache),
       TEST(test_full_disk),
   };

@@ -133,7 +133,13 @@ static void network_errors(void **state) {
 
 /* -- a small HTTP server --------------------------------------------------------------------------- */
 
-enum { MAX_PEERS = 64, REQUEST_SIZE = 8192, BIG_BODY = 64 * 1024 * 1024, FLOOD_HEADERS = 300 * 1024 };
+enum {
+  MAX_PEERS = 64,
+  REQUEST_SIZE = 8192,
+  BIG_BODY = 64 * 1024 * 1024,
+  FLOOD_HEADERS = 300 * 1024,
+  CUT_HEADERS = 10 * 1024
+};
 
 struct server {
   int listener, port;
@@ -208,6 +214,12 @@ static bool answer(struct server *server, int fd, const char *text) {
   if (strncmp(text, "POST /flood", 11) == 0)
     return send_text(fd, "HTTP/1.1 200 OK\r\n") &&
            send_repeated(fd, "X-Flood: 0123456789\r\n", FLOOD_HEADERS);
+  if (strncmp(text, "POST /headers", 13) == 0)
+    return send_text(fd, "HTTP/1.1 103 Early Hints\r\n") &&
+           send_repeated(fd, "X-Early: 0123456789\r\n", CUT_HEADERS) &&
+           send_text(fd, "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n") &&
+           send_repeated(fd, "X-Many: 0123456789\r\n", strstr(text, "?few") ? 100 : CUT_HEADERS) &&
+           send_text(fd, "X-Last: 1\r\n folded\r\n\r\n");
   if (strncmp(text, "POST /reset", 11) == 0) {
     struct linger linger = {1, 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -514,6 +526,22 @@ static void large_body_is_capped(void **state) {
   assert_true(response->body_cut);
 }
 
+static void many_headers_are_cut_and_marked(void **state) {
+  struct user *user = *state;
+  const struct lw_response *response = exchange(user, make(user->server->port, "/headers"));
+  assert_null(response->error_code);
+  assert_int_equal(response->status, 200);
+  assert_int_equal(response->headers_length, LW_SENDER_MAX_RESPONSE_HEADERS);
+  assert_true(response->headers_cut);
+  assert_memory_equal(response->headers, "Content-Length: 0\nX-Many: 0123456789\n", 37);
+  assert_false(response->body_cut);
+  /* those of an interim answer do not count, nor those of the answer before on the same connection */
+  response = exchange(user, make(user->server->port, "/headers?few"));
+  assert_false(response->headers_cut);
+  const char *end = "X-Last: 1 folded\n";
+  assert_memory_equal(response->headers + response->headers_length - strlen(end), end, strlen(end));
+}
+
 static void header_flood_is_given_up(void **state) {
   struct user *user = *state;
   const struct lw_response *response = exchange(user, make(user->server->port, "/flood"));
@@ -591,6 +619,7 @@ int main(void) {
       WITH_SERVER(connect_refused),
       WITH_SERVER(reset_and_bad_url),
       WITH_SERVER(large_body_is_capped),
+      WITH_SERVER(many_headers_are_cut_and_marked),
       WITH_SERVER(header_flood_is_given_up),
       WITH_SERVER(close_cancels_running_and_queued),
       WITH_SERVER(recall_cancels_what_is_queued),

@@ -222,6 +222,12 @@ locations["binary"] = function()
   answer(200, "\0\1\127\128\200\255\0end\195\40", "application/octet-stream")
 end
 
+-- A header field of so many bytes, and a body of as many.
+locations["large-answer"] = function(argument)
+  ngx.header["X-Large"] = ("h"):rep(tonumber(argument))
+  answer(200, ("\0\255"):rep(tonumber(argument) / 2), "application/octet-stream")
+end
+
 locations["redirect"] = function()
   ngx.redirect("/ok", 302)
 end

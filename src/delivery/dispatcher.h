@@ -34,11 +34,13 @@
 #define LW_POLL_MS 500 /* how often other processes' deliveries are looked for */
 
 struct lw_dispatcher_options {
-  int connections;          /* 1 to 1024 */
-  int64_t timeout;          /* milliseconds, one attempt */
-  int64_t connect_timeout;  /* milliseconds */
-  int64_t lease;            /* milliseconds */
-  size_t max_response_body; /* bytes */
+  int connections;            /* 1 to 1024 */
+  int64_t timeout;            /* milliseconds, one attempt */
+  int64_t connect_timeout;    /* milliseconds */
+  int64_t lease;              /* milliseconds */
+  size_t max_response_body;   /* bytes */
+  int64_t idempotency_window; /* milliseconds */
+  int64_t retention;          /* milliseconds that finished deliveries are kept; 0: for ever */
   struct lw_address_policy addresses;
   struct lw_retry_schedule retry;
   const char *user_agent;     /* NULL: the default */
@@ -65,8 +67,11 @@ struct lw_emit_item {
   size_t body_length;
   const char *packed; /* the event (lw_event_pack, aligned to 8): chat formats are written from it */
   size_t packed_length;
+  struct lw_id webhook_id; /* zero: all that want it; else a test for just this one. If that is gone or
+                              disabled nothing is stored, and `deliveries` is 0 */
   /* answers */
   struct lw_id id;
+  struct lw_id delivery_id; /* the last one's */
   int32_t deliveries;
   bool duplicate; /* the key was used before: `id` is the first message */
 };

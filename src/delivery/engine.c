@@ -66,10 +66,15 @@ static struct lw_flight *make_flight(struct lw_dispatcher *d, const struct lw_id
   return NULL;
 }
 
-static bool store_delivery(struct lw_dispatcher *d, const struct lw_emit_item *item,
-                           const struct lw_route *route, struct lw_error *error) {
+static bool is_test(const struct lw_emit_item *item) {
+  static const struct lw_id none;
+  return !lw_id_equal(&item->webhook_id, &none);
+}
+
+static bool store_delivery(struct lw_dispatcher *d, struct lw_emit_item *item, const struct lw_route *route,
+                           struct lw_error *error) {
   struct lw_delivery_row row = {
-      .message_id = item->id, .webhook_id = route->webhook->id, .due_at = now_ms(d)};
+      .message_id = item->id, .webhook_id = route->webhook->id, .due_at = now_ms(d), .test = is_test(item)};
   const char *body;
   size_t length;
   if (!lw_bodies_get(&d->bodies, route->format, &body, &length)) return out_of_memory(error);
@@ -78,6 +83,8 @@ static bool store_delivery(struct lw_dispatcher *d, const struct lw_emit_item *i
     row.body_length = length;
   }
   lw_id_next(&d->ids, &row.id);
+  item->delivery_id = row.id;
+  item->deliveries++;
   if (!may_claim(d)) {
     if (row.due_at < d->claim_at) d->claim_at = row.due_at;
     return lw_store_insert_delivery(d->store, &row, error);
@@ -85,29 +92,35 @@ static bool store_delivery(struct lw_dispatcher *d, const struct lw_emit_item *i
   row.claimed_by = &d->id;
   struct lw_flight *flight = make_flight(d, &row.id, route, body, length, row.body != NULL);
   if (flight == NULL) return out_of_memory(error);
+  flight->test = row.test;
   plan(d, flight);
   return lw_store_insert_delivery(d->store, &row, error);
 }
 
 static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struct lw_error *error) {
-  const struct lw_message_row row = {item->id,  item->app_id, item->event,
-                                     item->key, item->body,   item->body_length};
+  const struct lw_message_row row = {.id = item->id,
+                                     .app_id = item->app_id,
+                                     .event = item->event,
+                                     .key = item->key,
+                                     .keys_since = now_ms(d) - d->options.idempotency_window,
+                                     .body = item->body,
+                                     .body_length = item->body_length};
   static const struct lw_id none;
   struct lw_id existing = none;
-  if (!lw_store_insert_message(d->store, &row, &existing, error)) return false;
+  struct lw_route *route = NULL;
   item->deliveries = 0;
+  if (is_test(item) && (route = lw_routing_find(&d->routing, &item->webhook_id)) == NULL) return true;
+  if (!lw_store_insert_message(d->store, &row, &existing, error)) return false;
   item->duplicate = !lw_id_equal(&existing, &none);
   if (item->duplicate) {
     item->id = existing;
     return true;
   }
-  size_t at = 0;
-  struct lw_route *route;
   lw_bodies_start(&d->bodies, item);
-  while ((route = lw_routing_next(&d->routing, item, &at)) != NULL) {
+  if (route != NULL) return store_delivery(d, item, route, error);
+  size_t at = 0;
+  while ((route = lw_routing_next(&d->routing, item, &at)) != NULL)
     if (!store_delivery(d, item, route, error)) return false;
-    item->deliveries++;
-  }
   return true;
 }
 
@@ -174,6 +187,7 @@ static bool fly_claim(struct lw_dispatcher *d, const struct lw_claim *claim, str
   if (flight == NULL) return out_of_memory(error);
   flight->attempts = claim->attempts;
   flight->tries = claim->tries;
+  flight->test = claim->test;
   plan(d, flight);
   return true;
 }
@@ -345,6 +359,8 @@ static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
   if (!d->closing && d->claimed < LW_MAX_CLAIMS && d->claim_at < next) next = d->claim_at;
+  int64_t care_at = d->closing ? next : lw_care_next(d);
+  if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
   if (left < 0) return 0;
   return left > LW_POLL_MS ? LW_POLL_MS : left;
@@ -385,8 +401,10 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   d->writing = true;
   bool stop = d->stop;
   bool closing = d->winding_down = d->closing;
+  bool busy = d->taken != NULL || d->returned != NULL;
   pthread_mutex_unlock(&d->mutex);
   bool ok = write_down(d);
+  if (ok && !closing) lw_care_take(d, busy);
   pthread_mutex_lock(&d->mutex);
   d->writing = false;
   bool empty = d->mailbox == NULL;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "delivery/bodies.h"
+#include "delivery/care.h"
 #include "delivery/dispatcher.h"
 #include "delivery/flight.h"
 #include "delivery/routing.h"
@@ -65,6 +66,7 @@ struct lw_dispatcher {
   int64_t canceled_before;               /* the store's count when the transaction began */
   bool store_failing;                    /* the last transaction was refused by the store */
   bool winding_down; /* `closing`, as it was when the turn began: while it is false the lane is open */
+  struct lw_care care;
 };
 
 void *lw_engine_run(void *dispatcher);

@@ -47,7 +47,8 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
 
 static const char *trigger_of(const struct lw_flight *flight) {
   if (flight->tries > 0) return "retry";
-  return flight->attempts > 0 ? "resend" : "emit";
+  if (flight->attempts > 0) return "resend";
+  return flight->test ? "test" : "emit";
 }
 
 struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,
@@ -63,6 +64,7 @@ struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct
       .response_status_code = response->status,
       .response_headers = response->headers,
       .response_headers_length = response->headers_length,
+      .response_headers_cut = response->headers_cut,
       .response_body = response->body,
       .response_body_length = response->body_length,
       .response_body_cut = response->body_cut,

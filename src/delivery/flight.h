@@ -14,6 +14,7 @@ struct lw_flight {
   const char *format; /* static */
   int32_t attempts, tries;
   struct lw_request *request; /* owned by the sender while it is submitted */
+  bool test;                  /* hooks:send_test made it */
   bool own_body;              /* the body is a chat format's, not the message's raw one */
   size_t body_length;
   char body[];

@@ -21,6 +21,7 @@ void lwl_push_id(lua_State *L, const struct lw_id *id);
 bool lwl_read_id(lua_State *L, int index, struct lw_id *id);
 /* Fields of an options table: NULL or the fallback where the field is nil. The string stays in the table. */
 const char *lwl_string_field(lua_State *L, int table, const char *name);
+bool lwl_boolean_field(lua_State *L, int table, const char *name);
 double lwl_number_field(lua_State *L, int table, const char *name, double fallback);
 /* Fields of the table on top: nothing is set where the text is NULL (or a filter that cannot be read). */
 void lwl_set_filter(lua_State *L, const char *name, const char *filter);
@@ -57,5 +58,9 @@ struct lw_records *lwl_check_records(lua_State *L); /* also of a closed one; NUL
 extern const luaL_Reg lwl_webhook_methods[];
 extern const luaL_Reg lwl_log_methods[];
 extern const luaL_Reg lwl_observe_methods[];
+extern const luaL_Reg lwl_care_methods[];
+/* Calls the function at `function` (none: nothing) with `done`. It may raise, and it may have closed the
+ * dispatcher, which raises too: hold nothing that has to be freed. */
+struct lw_dispatcher *lwl_report_progress(lua_State *L, int function, int64_t done);
 
 #endif

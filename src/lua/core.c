@@ -28,6 +28,13 @@ bool lwl_read_id(lua_State *L, int index, struct lw_id *id) {
   return text != NULL && lw_id_parse(text, length, id);
 }
 
+bool lwl_boolean_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
 const char *lwl_string_field(lua_State *L, int table, const char *name) {
   lua_getfield(L, table, name);
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;

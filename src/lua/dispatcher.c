@@ -154,8 +154,8 @@ static bool add_event(lua_State *L, struct batch *batch, size_t at, int event,
   return true;
 }
 
-static void push_message(lua_State *L, const struct lw_emit_item *item, bool durable) {
-  lua_createtable(L, 0, 5);
+static void push_message(lua_State *L, const struct lw_emit_item *item, bool durable, bool test) {
+  lua_createtable(L, 0, 6);
   lwl_push_id(L, &item->id);
   lua_setfield(L, -2, "id");
   lua_pushstring(L, item->event);
@@ -169,6 +169,9 @@ static void push_message(lua_State *L, const struct lw_emit_item *item, bool dur
   lua_setfield(L, -2, "deliveries");
   lua_pushboolean(L, item->duplicate);
   lua_setfield(L, -2, "duplicate");
+  if (!test) return;
+  lwl_push_id(L, &item->delivery_id);
+  lua_setfield(L, -2, "delivery_id");
 }
 
 static void place(struct batch *batch, size_t count) {
@@ -181,8 +184,9 @@ static void place(struct batch *batch, size_t count) {
   }
 }
 
-/* handle:emit(events, apps, key|nil, durable, presentations, channels|nil) -> { message… } | nil, message,
- * code, index. presentations: the table for each event, or false */
+/* handle:emit(events, apps, key|nil, durable, presentations, channels|nil, webhook id|nil) -> { message… } |
+ * nil, message, code, index. presentations: the table for each event, or false; a webhook's id makes it a
+ * test of just that one */
 static int emit(lua_State *L) {
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -205,13 +209,16 @@ static int emit(lua_State *L) {
     return 4;
   }
   place(batch, count);
+  struct lw_id webhook;
+  bool test = lwl_read_id(L, 7, &webhook);
+  for (size_t i = 0; test && i < count; i++) batch->items[i].webhook_id = webhook;
   struct lw_error error;
   bool ok = durable ? lw_dispatcher_emit(dispatcher, batch->items, count, &error)
                     : lw_dispatcher_enqueue(dispatcher, batch->items, count, &error);
   if (!ok) return lwl_failure(L, &error);
   lua_createtable(L, (int)count, 0);
   for (size_t i = 0; i < count; i++) {
-    push_message(L, &batch->items[i], durable);
+    push_message(L, &batch->items[i], durable, test);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   return 1;
@@ -264,6 +271,7 @@ void lwl_open_dispatcher(lua_State *L) {
   lwl_set_functions(L, lwl_webhook_methods);
   lwl_set_functions(L, lwl_log_methods);
   lwl_set_functions(L, lwl_observe_methods);
+  lwl_set_functions(L, lwl_care_methods);
   push_batch(L);
   lua_pushcclosure(L, emit, 1);
   lua_setfield(L, -2, "emit");

@@ -13,6 +13,7 @@ struct query {
   bool started, more;
   struct lw_log_page page;
   struct lw_attempt_list attempts;
+  struct lw_id_list found;
   int64_t count;
 };
 
@@ -21,6 +22,7 @@ static bool read_filter(lua_State *L, struct query *query) {
   luaL_checktype(L, 2, LUA_TTABLE);
   *query = (struct query){.filter = {.event = lwl_string_field(L, 2, "event"),
                                      .status = lwl_string_field(L, 2, "status"),
+                                     .unsuccessful = lwl_boolean_field(L, 2, "unsuccessful"),
                                      .since = (int64_t)lwl_number_field(L, 2, "since", -1),
                                      .before = (int64_t)lwl_number_field(L, 2, "before", -1)}};
   const char *const names[] = {"id", "webhook_id"};
@@ -84,6 +86,8 @@ static void set_attempt(lua_State *L, const struct lw_attempt *attempt) {
     push_headers(L, attempt->response_headers, attempt->response_headers_length);
     lua_setfield(L, -2, "response_headers");
   }
+  lua_pushboolean(L, attempt->response_headers_cut);
+  lua_setfield(L, -2, "response_headers_cut");
   lwl_set_bytes(L, "response_body", attempt->response_body, attempt->response_body_length);
   lua_pushboolean(L, attempt->response_body_cut);
   lua_setfield(L, -2, "response_body_cut");
@@ -171,7 +175,7 @@ static int log_attempts(lua_State *L) {
     return lwl_failure(L, &error);
   lua_createtable(L, (int)query.attempts.count, 0);
   for (size_t i = 0; i < query.attempts.count; i++) {
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     lua_pushinteger(L, query.attempts.items[i].number);
     lua_setfield(L, -2, "number");
     set_attempt(L, &query.attempts.items[i]);
@@ -181,26 +185,51 @@ static int log_attempts(lua_State *L) {
   return 1;
 }
 
+static bool find_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct query *query = context;
+  return lw_store_find_resendable(store, &query->filter, query->started ? &query->after : NULL, RESEND_STEP,
+                                  &query->found, error);
+}
+
 static bool resend_job(struct lw_store *store, void *context, struct lw_error *error) {
   struct query *query = context;
   const struct lw_clock *clock = lw_system_clock();
-  return lw_store_resend(store, &query->filter, clock->now(clock->context), RESEND_STEP, query->started,
-                         &query->after, &query->count, &query->more, error);
+  return lw_store_resend(store, &query->found, clock->now(clock->context), &query->count, error);
 }
 
-/* handle:log_resend(filter) -> how many; in steps, so that deliveries go on meanwhile */
+/* Looks for them beside the dispatcher's thread, which only writes: deliveries go on meanwhile. */
+static bool resend_step(struct lw_dispatcher *dispatcher, struct query *query, struct lw_error *error) {
+  query->count = 0;
+  if (!lw_dispatcher_read(dispatcher, find_job, query, error)) return false;
+  size_t found = query->found.count;
+  bool ok = found == 0 || lw_dispatcher_write(dispatcher, resend_job, query, error);
+  if (found > 0) query->after = query->found.items[found - 1];
+  lw_id_list_free(&query->found);
+  query->started = true;
+  query->more = found == RESEND_STEP;
+  return ok;
+}
+
+/* What is emitted from now on is not part of a resend: it would not end while events come. */
+static void bound_resend(struct lw_log_filter *filter) {
+  const struct lw_clock *clock = lw_system_clock();
+  int64_t end = clock->now(clock->context) + 1;
+  if (filter->id == NULL && (filter->before < 0 || filter->before > end)) filter->before = end;
+}
+
+/* handle:log_resend(filter, progress|nil) -> how many */
 static int log_resend(lua_State *L) {
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
   struct query query;
   struct lw_error error;
   int64_t total = 0;
   bool more = read_filter(L, &query);
+  if (more) bound_resend(&query.filter);
   while (more) {
-    query.count = 0;
-    if (!lw_dispatcher_write(dispatcher, resend_job, &query, &error)) return lwl_failure(L, &error);
+    if (!resend_step(dispatcher, &query, &error)) return lwl_failure(L, &error);
     total += query.count;
-    query.started = true;
     more = query.more;
+    if (query.count > 0) dispatcher = lwl_report_progress(L, 3, total);
   }
   lwl_push_integer(L, total);
   return 1;

@@ -1,6 +1,6 @@
 #include "lua/options.h"
 
-enum { MILLISECONDS = 1000 };
+enum { MILLISECONDS = 1000, DAY = 86400000 };
 
 static bool read_networks(lua_State *L, int table, struct lw_address_policy *policy, struct lw_error *error) {
   lua_getfield(L, table, "allow_networks");
@@ -45,6 +45,8 @@ bool lwl_read_options(lua_State *L, int table, struct lw_dispatcher_options *opt
       .timeout = (int64_t)(lwl_number_field(L, table, "timeout", 15) * MILLISECONDS),
       .connect_timeout = (int64_t)(lwl_number_field(L, table, "connect_timeout", 5) * MILLISECONDS),
       .lease = (int64_t)(lwl_number_field(L, table, "lease", 15) * MILLISECONDS),
+      .idempotency_window = (int64_t)(lwl_number_field(L, table, "idempotency_window", 86400) * MILLISECONDS),
+      .retention = (int64_t)(lwl_number_field(L, table, "retention", 0) * DAY),
       .max_response_body = (size_t)lwl_number_field(L, table, "max_response_body", 20000),
       .user_agent = lwl_string_field(L, table, "user_agent"),
       .ca_file = lwl_string_field(L, table, "ca_file"),

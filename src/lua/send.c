@@ -73,6 +73,8 @@ static void push_response(lua_State *L, const struct lw_response *response) {
     lua_setfield(L, -2, "response_status_code");
   }
   lwl_set_bytes(L, "response_body", response->body, response->body_length);
+  lua_pushboolean(L, response->body_cut);
+  lua_setfield(L, -2, "response_body_cut");
   if (response->error_code == NULL) return;
   lua_pushstring(L, response->error);
   lua_setfield(L, -2, "error");

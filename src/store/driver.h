@@ -32,6 +32,14 @@ struct lw_driver {
   bool (*commit)(struct lw_db *db, struct lw_error *error);
   void (*rollback)(struct lw_db *db); /* harmless when the database has rolled back by itself */
 
+  /* Gives up to `pages` of the space that deleted rows left back to the file system, as long as more than a
+   * tenth of the database is free (that much is soon written to again). *more: there is more to give back.
+   * Inside a transaction or not. A database that cannot do it (yet) has nothing to give. */
+  bool (*shrink)(struct lw_db *db, int pages, bool *more, struct lw_error *error);
+  /* Outside a transaction: moves what the write-ahead log holds into the database and empties it. Never
+   * waits: false when somebody is using them. */
+  bool (*settle)(struct lw_db *db);
+
   struct lw_statement *(*prepare)(struct lw_db *db, const char *sql, struct lw_error *error);
   void (*finalize)(struct lw_statement *statement); /* NULL is fine */
   void (*bind_integer)(struct lw_statement *statement, int parameter, int64_t value);

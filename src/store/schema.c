@@ -1,11 +1,12 @@
-/* The tables, and the check that a database has the ones this version knows. */
+/* The tables, and the upgrade of a database to the ones this version knows. */
 #include <stdio.h>
 
 #include "store/store_private.h"
 
-/* The tables of schema 1. {b} bytes, {i} integer, {k} the options of a table read by its key alone. Ids are
- * 16 bytes that sort by time. messages.app_id is '' where there is none, because NULLs would never collide in
- * the unique index. */
+/* The tables of schema 1, and below them what every later schema changed: a new file goes the same way as an
+ * old one. {b} bytes, {i} integer, {k} the options of a table read by its key alone. Ids are 16 bytes that
+ * sort by time. messages.app_id is '' where there is none, because NULLs would never collide in the unique
+ * index. */
 static const char *const tables[] = {
     "CREATE TABLE webhooks (id {b} NOT NULL PRIMARY KEY, app_id TEXT, name TEXT, url TEXT NOT NULL, format "
     "TEXT,"
@@ -26,15 +27,20 @@ static const char *const tables[] = {
     " response_body_cut {i} NOT NULL, error TEXT, cause TEXT, PRIMARY KEY (delivery_id, number)){k}",
     "CREATE TABLE dispatchers (id {b} NOT NULL PRIMARY KEY, lease_until {i} NOT NULL)",
     "INSERT INTO meta (name, value) VALUES ('webhooks_version', 1)",
+    "INSERT INTO meta (name, value) VALUES ('schema', 1)",
 };
 
-/* Each makes a schema of the one before it: the first makes schema 2. New files take the same way. */
+/* Schema 2 is the first one. Append only: files out there have taken the ones before. */
 static const char *const upgrades[] = {
     "ALTER TABLE webhooks ADD COLUMN disabled_reason TEXT",
     "ALTER TABLE webhooks ADD COLUMN filter TEXT",
     "ALTER TABLE webhooks ADD COLUMN channels TEXT",
+    "CREATE INDEX deliveries_message ON deliveries (message_id)",
+    "ALTER TABLE deliveries ADD COLUMN cause TEXT", /* of the first attempt; NULL: an emit */
+    "ALTER TABLE attempts ADD COLUMN response_headers_cut {i} NOT NULL DEFAULT 0",
 };
-enum { SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };
+
+enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };
 
 static void add_word(struct lw_buffer *sql, const struct lw_driver *driver, char word) {
   lw_buffer_append_text(sql, word == 'b'   ? driver->bytes_type
@@ -79,17 +85,18 @@ static bool schema_version(struct lw_store *store, int64_t *version, struct lw_e
 }
 
 static bool create_tables(struct lw_store *store, struct lw_error *error) {
-  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+  for (size_t i = 0; i < TABLES; i++)
     if (!execute(store, tables[i], error)) return false;
-  return execute(store, "INSERT INTO meta (name, value) VALUES ('schema', 1)", error);
+  return true;
 }
 
 static bool upgrade(struct lw_store *store, int64_t version, struct lw_error *error) {
-  for (int64_t i = version - 1; i < SCHEMA - 1; i++)
-    if (!execute(store, upgrades[i], error)) return false;
+  if (version == SCHEMA) return true;
+  for (int64_t i = version; i < SCHEMA; i++)
+    if (!execute(store, upgrades[i - 1], error)) return false;
   char update[80];
-  snprintf(update, sizeof update, "UPDATE meta SET value = %d WHERE name = 'schema'", SCHEMA);
-  return version == SCHEMA || execute(store, update, error);
+  snprintf(update, sizeof update, "UPDATE meta SET value = %d WHERE name = 'schema'", (int)SCHEMA);
+  return execute(store, update, error);
 }
 
 static bool create_or_upgrade(struct lw_store *store, struct lw_error *error) {
@@ -98,14 +105,18 @@ static bool create_or_upgrade(struct lw_store *store, struct lw_error *error) {
                error))
     return false;
   if (!schema_version(store, &version, error)) return false;
-  if (version == 0 && !create_tables(store, error)) return false;
-  if (version <= SCHEMA) return upgrade(store, version == 0 ? 1 : version, error);
+  if (version == 0) {
+    version = 1;
+    if (!create_tables(store, error)) return false;
+  }
+  if (version >= 1 && version <= SCHEMA) return upgrade(store, version, error);
   return lw_fail(error, "store",
                  "the database has schema %lld, this version knows schema %d; use the version that made it",
-                 (long long)version, SCHEMA);
+                 (long long)version, (int)SCHEMA);
 }
 
-/* Under the write lock, so that two processes that open a new file make its tables once. */
+/* One transaction, under the write lock: two processes that open a new file make its tables once, and an
+ * upgrade is there as a whole or not at all. */
 bool lw_schema_prepare(struct lw_store *store, struct lw_error *error) {
   struct lw_scope scope;
   if (!lw_scope_begin(store, &scope, error)) return false;

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@ struct lw_db {
   _Atomic int64_t wait_until; /* ticks; set by any thread */
   int64_t busy_since;         /* ticks; when the last wait for a lock began */
   sqlite3_stmt *begin, *commit, *rollback;
+  bool shrinks; /* the file was made so that it can */
 };
 
 struct lw_statement {
@@ -157,6 +159,28 @@ static bool prepare_file(const char *path, struct lw_error *error) {
   return true;
 }
 
+/* Runs a PRAGMA that answers with one integer. */
+static int ask(struct lw_db *db, const char *pragma, int64_t *value) {
+  sqlite3_stmt *statement;
+  int code = sqlite3_prepare_v2(db->handle, pragma, -1, &statement, NULL);
+  if (code != SQLITE_OK) return code;
+  *value = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+  return sqlite3_finalize(statement);
+}
+
+/* A file can shrink in steps only when that is said before anything is written to it
+ * (https://www.sqlite.org/pragma.html#pragma_auto_vacuum). */
+static int prepare_to_shrink(struct lw_db *db) {
+  enum { INCREMENTAL = 2 };
+  int64_t value = 0;
+  int code = ask(db, "PRAGMA page_count", &value);
+  if (code == SQLITE_OK && value == 0)
+    code = sqlite3_exec(db->handle, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
+  if (code == SQLITE_OK) code = ask(db, "PRAGMA auto_vacuum", &value);
+  db->shrinks = value == INCREMENTAL;
+  return code;
+}
+
 /* One try to enter WAL mode. SQLite answers with the mode that holds afterwards. */
 static int enter_wal(struct lw_db *db, bool *entered) {
   sqlite3_stmt *statement;
@@ -175,11 +199,13 @@ static bool set_up(struct lw_db *db, bool in_memory, struct lw_error *error) {
   sqlite3_extended_result_codes(db->handle, 1);
   sqlite3_busy_handler(db->handle, wait_for_lock, db);
   bool wal = false;
-  int code = enter_wal(db, &wal);
+  int code = prepare_to_shrink(db);
+  if (code == SQLITE_OK) code = enter_wal(db, &wal);
   /* The change to WAL does not always wait for the lock by itself. */
   for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited < BUSY_TIMEOUT_MS; waited += BUSY_PAUSE_MS) {
     sqlite3_sleep(BUSY_PAUSE_MS);
-    code = enter_wal(db, &wal);
+    code = prepare_to_shrink(db);
+    if (code == SQLITE_OK) code = enter_wal(db, &wal);
   }
   if (code != SQLITE_OK) return fail(db, code, error);
   if (!wal && !in_memory)
@@ -245,6 +271,37 @@ static bool commit(struct lw_db *db, struct lw_error *error) {
 
 static void rollback(struct lw_db *db) {
   if (!sqlite3_get_autocommit(db->handle)) run(db, db->rollback, NULL);
+}
+
+/* -- space --------------------------------------------------------------------------------------- */
+
+static int look_at_space(struct lw_db *db, bool *more) {
+  int64_t pages = 0, unused = 0;
+  int code = ask(db, "PRAGMA freelist_count", &unused);
+  if (code == SQLITE_OK) code = ask(db, "PRAGMA page_count", &pages);
+  *more = unused > pages / 10;
+  return code;
+}
+
+static bool shrink(struct lw_db *db, int pages, bool *more, struct lw_error *error) {
+  char pragma[64];
+  *more = false;
+  if (!db->shrinks) return true;
+  errno = 0;
+  int code = look_at_space(db, more);
+  if (code == SQLITE_OK && *more) {
+    snprintf(pragma, sizeof pragma, "PRAGMA incremental_vacuum(%d)", pages);
+    code = sqlite3_exec(db->handle, pragma, NULL, NULL, NULL);
+    if (code == SQLITE_OK) code = look_at_space(db, more);
+  }
+  return code == SQLITE_OK || fail(db, code, error);
+}
+
+static bool settle(struct lw_db *db) {
+  sqlite3_busy_timeout(db->handle, 0);
+  int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  return code == SQLITE_OK;
 }
 
 /* -- statements ---------------------------------------------------------------------------------- */
@@ -340,6 +397,8 @@ const struct lw_driver lw_sqlite_driver = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .shrink = shrink,
+    .settle = settle,
     .prepare = prepare,
     .finalize = finalize,
     .bind_integer = bind_integer,

@@ -26,7 +26,7 @@ const char *lw_status_name(enum lw_status status); /* "pending", "succeeded", "f
 bool lw_status_parse(const char *name, enum lw_status *status);
 
 /* A file path (made with mode 0600 when new, WAL, synchronous=FULL, busy timeout 10 s). Checks that it is a
- * database, and creates or checks the schema (user_version-like row in table meta; a newer schema is
+ * database, and creates or upgrades the schema (user_version-like row in table meta; a newer schema is
  * refused). */
 struct lw_store *lw_store_open(const char *path, struct lw_error *error);
 /* ":memory:" only: no second handle can be opened on it (lw_store_is_private), so its user shares one. */
@@ -83,11 +83,14 @@ struct lw_message_row {
   struct lw_id id;
   const char *app_id; /* NULL allowed */
   const char *event;
-  const char *key; /* idempotency key within app_id, or NULL */
+  const char *key;    /* idempotency key within app_id, or NULL */
+  int64_t keys_since; /* milliseconds: a message that is older gives its key up to this one */
   const char *body;
   size_t body_length;
 };
-/* With a key that the app used before: nothing is inserted and `existing` is that message; else a zero id. */
+/* With a key that the app used since then: nothing is inserted and `existing` is that message; else a zero
+ * id.
+ */
 bool lw_store_insert_message(struct lw_store *, const struct lw_message_row *, struct lw_id *existing,
                              struct lw_error *);
 
@@ -95,6 +98,7 @@ struct lw_delivery_row {
   struct lw_id id, message_id, webhook_id;
   int64_t due_at;
   const struct lw_id *claimed_by; /* NULL: anybody may claim it */
+  bool test;                      /* its first attempt is triggered by "test", not "emit" */
   const char *body;               /* NULL: the message's body; else its own (a chat format) */
   size_t body_length;
 };
@@ -109,6 +113,7 @@ struct lw_claim {
   char *body;
   size_t body_length;
   bool own_body; /* not the message's raw one */
+  bool test;
 };
 struct lw_claim_list {
   struct lw_claim *items;
@@ -131,9 +136,9 @@ struct lw_outcome {
   int response_status_code;                     /* 0: none */
   const char *response_headers, *response_body; /* NULL: none */
   size_t response_headers_length, response_body_length;
-  bool response_body_cut;
+  bool response_headers_cut, response_body_cut;
   const char *error;   /* NULL: an answer was read */
-  const char *trigger; /* "emit", "retry", "resend" */
+  const char *trigger; /* "emit", "test", "retry", "resend" */
   const char *reason;  /* why a final failure is final, or NULL */
 };
 /* Adds the attempt (number = attempts so far + 1), and sets status, due_at, tries + 1 and frees the claim.
@@ -184,6 +189,7 @@ struct lw_log_filter {
   const struct lw_id *webhook_id;
   const char *event;
   const char *status;    /* one of the four names */
+  bool unsuccessful;     /* just failed and canceled ones */
   int64_t since, before; /* emitted at or after, before; milliseconds; -1: no bound */
 };
 struct lw_attempt {
@@ -192,7 +198,7 @@ struct lw_attempt {
   int response_status_code;
   char *response_headers, *response_body, *error, *trigger; /* NULL where absent */
   size_t response_headers_length, response_body_length;
-  bool response_body_cut;
+  bool response_headers_cut, response_body_cut;
 };
 struct lw_log_row {
   struct lw_id id, message_id, webhook_id;
@@ -222,10 +228,44 @@ void lw_attempt_list_free(struct lw_attempt_list *list);
 bool lw_store_attempts(struct lw_store *, const struct lw_id *delivery, struct lw_attempt_list *,
                        struct lw_error *);
 
-/* Makes up to `limit` matching finished deliveries of enabled webhooks pending again (due now, tries 0,
- * unclaimed), starting below `*after` when `started`; *after becomes the last id looked at. *resent counts
- * them, *more says whether to call again. */
-bool lw_store_resend(struct lw_store *, const struct lw_log_filter *, int64_t now, int limit, bool started,
-                     struct lw_id *after, int64_t *resent, bool *more, struct lw_error *);
+struct lw_id_list {
+  struct lw_id *items;
+  size_t count;
+};
+void lw_id_list_free(struct lw_id_list *list);
+/* Up to `limit` matching finished deliveries of enabled webhooks, oldest first, above `after` (NULL: from the
+ * oldest). Fewer: the end. */
+bool lw_store_find_resendable(struct lw_store *, const struct lw_log_filter *, const struct lw_id *after,
+                              int limit, struct lw_id_list *, struct lw_error *);
+/* Makes those of them that are still finished pending again: due now, tries 0, unclaimed. *resent counts
+ * them.
+ */
+bool lw_store_resend(struct lw_store *, const struct lw_id_list *, int64_t now, int64_t *resent,
+                     struct lw_error *);
+
+/* -- pruning ---------------------------------------------------------------------------------------- */
+/* A walk from the oldest delivery and message on. Start with `before` set and the rest zero. */
+struct lw_prune {
+  int64_t before;                 /* milliseconds: what was made earlier may go */
+  struct lw_id delivery, message; /* the last ones looked at */
+  bool deliveries_done, done;     /* done: nothing more to look at */
+};
+#define LW_PRUNE_ROWS 500 /* rows that one step looks at, and about as many that it deletes */
+
+/* One step, to be called until `done`: deletes up to `limit` finished deliveries with their attempts, and
+ * messages that no delivery needs any more. *pruned counts deliveries. Nothing pending goes. After a failure
+ * the walk is where it was. */
+bool lw_store_prune(struct lw_store *, struct lw_prune *prune, int64_t limit, int64_t *pruned,
+                    struct lw_error *error);
+
+#define LW_SHRINK_PAGES 256 /* 1 MiB */
+/* One step, in a transaction or not: gives space that pruning left back to the file system. Up to a tenth of
+ * the file stays free, for what comes. *more: call again. */
+bool lw_store_shrink(struct lw_store *, bool *more, struct lw_error *);
+/* Something was pruned through this handle, and lw_store_settle did not run since. */
+bool lw_store_unsettled(const struct lw_store *);
+/* Outside a transaction, when there is nothing more to shrink: makes the files on disk as small as they can
+ * be without waiting for anybody; later again when somebody was in the way. */
+void lw_store_settle(struct lw_store *);
 
 #endif

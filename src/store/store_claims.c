@@ -50,13 +50,15 @@ static bool read_body(struct lw_row *row, void *context) {
   claim->event = lw_row_text(row, 0);
   claim->body = lw_row_bytes(row, 1, &claim->body_length);
   claim->own_body = lw_row_integer(row, 2) != 0;
+  claim->test = lw_row_integer(row, 3) != 0;
   return true;
 }
 
 static bool read_bodies(struct lw_store *store, struct lw_claim_list *list, struct lw_error *error) {
   struct lw_statement *statement = lw_fixed(store, LW_SQL_CLAIM_BODY,
                                             "SELECT COALESCE(m.event, ''), COALESCE(d.body, m.body),"
-                                            " CASE WHEN d.body IS NULL THEN 0 ELSE 1 END FROM deliveries d"
+                                            " CASE WHEN d.body IS NULL THEN 0 ELSE 1 END,"
+                                            " CASE WHEN d.cause = 'test' THEN 1 ELSE 0 END FROM deliveries d"
                                             " LEFT JOIN messages m ON m.id = d.message_id WHERE d.id = $1",
                                             error);
   if (statement == NULL) return false;

@@ -22,8 +22,16 @@ static bool find_existing(struct lw_store *store, const struct lw_message_row *m
   return lw_each(store, statement, read_id, existing, NULL, error);
 }
 
-bool lw_store_insert_message(struct lw_store *store, const struct lw_message_row *message,
-                             struct lw_id *existing, struct lw_error *error) {
+static bool give_up_key(struct lw_store *store, const struct lw_id *message, struct lw_error *error) {
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_MESSAGE_GIVE_UP_KEY, "UPDATE messages SET idempotency_key = NULL WHERE id = $1", error);
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, message);
+  return lw_run(store, statement, NULL, error);
+}
+
+static bool insert_message(struct lw_store *store, const struct lw_message_row *message,
+                           struct lw_id *existing, struct lw_error *error) {
   const struct lw_driver *driver = store->driver;
   struct lw_statement *statement =
       lw_fixed(store, LW_SQL_MESSAGE_INSERT,
@@ -42,12 +50,25 @@ bool lw_store_insert_message(struct lw_store *store, const struct lw_message_row
   return changes > 0 || find_existing(store, message, existing, error);
 }
 
+/* The transaction holds the write lock from its beginning: of two processes with the same key one is first.
+ */
+bool lw_store_insert_message(struct lw_store *store, const struct lw_message_row *message,
+                             struct lw_id *existing, struct lw_error *error) {
+  static const struct lw_id none;
+  struct lw_scope scope;
+  if (!lw_scope_begin(store, &scope, error)) return false;
+  bool good = insert_message(store, message, existing, error);
+  if (good && !lw_id_equal(existing, &none) && lw_id_time(existing) < message->keys_since)
+    good = give_up_key(store, existing, error) && insert_message(store, message, existing, error);
+  return lw_scope_end(store, &scope, good, error);
+}
+
 bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_row *delivery,
                               struct lw_error *error) {
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_DELIVERY_INSERT,
-      "INSERT INTO deliveries (id, message_id, webhook_id, status, attempts, tries, due_at, claimed_by, body)"
-      " VALUES ($1, $2, $3, 'pending', 0, 0, $4, $5, $6)",
+      "INSERT INTO deliveries (id, message_id, webhook_id, status, attempts, tries, due_at, claimed_by, body,"
+      " cause) VALUES ($1, $2, $3, 'pending', 0, 0, $4, $5, $6, $7)",
       error);
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, &delivery->id);
@@ -56,6 +77,7 @@ bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_r
   store->driver->bind_integer(statement, 4, delivery->due_at);
   lw_bind_id(store, statement, 5, delivery->claimed_by);
   store->driver->bind_bytes(statement, 6, delivery->body, delivery->body_length);
+  store->driver->bind_text(statement, 7, delivery->test ? "test" : NULL);
   return lw_run(store, statement, NULL, error);
 }
 
@@ -72,7 +94,8 @@ static bool add_attempt(struct lw_store *store, const struct lw_outcome *outcome
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_ATTEMPT_INSERT,
       "INSERT INTO attempts (delivery_id, number, sent_at, duration, response_status_code, response_headers,"
-      " response_body, response_body_cut, error, cause) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+      " response_body, response_body_cut, error, cause, response_headers_cut)"
+      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
       error);
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, &outcome->delivery_id);
@@ -85,6 +108,7 @@ static bool add_attempt(struct lw_store *store, const struct lw_outcome *outcome
   driver->bind_integer(statement, 8, outcome->response_body_cut);
   driver->bind_text(statement, 9, outcome->error);
   driver->bind_text(statement, 10, outcome->trigger);
+  driver->bind_integer(statement, 11, outcome->response_headers_cut);
   return lw_run(store, statement, NULL, error);
 }
 

@@ -7,7 +7,7 @@
 #define ATTEMPT_COLUMNS                                                                                     \
   "a.number, a.sent_at, a.duration, a.response_status_code, a.response_headers, a.response_body, a.error, " \
   "a.cause,"                                                                                                \
-  " a.response_body_cut"
+  " a.response_body_cut, a.response_headers_cut"
 #define LAST_TIME (((int64_t)1 << 48) - 1) /* an id has 48 bits for the time */
 
 const char lw_log_join[] = " LEFT JOIN messages m ON m.id = d.message_id";
@@ -67,6 +67,7 @@ bool lw_log_conditions(struct lw_query *query, const struct lw_log_filter *filte
     lw_query_add(query, lw_status_name(status));
     lw_query_add(query, "'");
   }
+  if (filter->unsuccessful) lw_query_add(query, " AND d.status IN ('failed', 'canceled')");
   add_time(query, " AND d.id >= ?", filter->since);
   add_time(query, " AND d.id < ?", filter->before);
   return true;
@@ -84,6 +85,7 @@ static void read_attempt(struct lw_row *row, int column, struct lw_attempt *atte
   attempt->error = lw_row_text(row, column + 6);
   attempt->trigger = lw_row_text(row, column + 7);
   attempt->response_body_cut = lw_row_integer(row, column + 8) != 0;
+  attempt->response_headers_cut = lw_row_integer(row, column + 9) != 0;
 }
 
 struct page_reading {
@@ -177,13 +179,13 @@ bool lw_store_attempts(struct lw_store *store, const struct lw_id *delivery, str
 
 /* -- resending ----------------------------------------------------------------------------------- */
 
-struct id_list {
-  struct lw_id *items;
-  size_t count;
-};
+void lw_id_list_free(struct lw_id_list *list) {
+  free(list->items);
+  *list = (struct lw_id_list){.count = 0};
+}
 
 static bool read_id(struct lw_row *row, void *context) {
-  struct id_list *list = context;
+  struct lw_id_list *list = context;
   struct lw_id *items = lw_row_grow(row, list->items, list->count, sizeof *items);
   if (items == NULL) return false;
   list->items = items;
@@ -191,53 +193,46 @@ static bool read_id(struct lw_row *row, void *context) {
   return true;
 }
 
-static bool find_resendable(struct lw_store *store, const struct lw_log_filter *filter,
-                            const struct lw_id *after, int limit, struct id_list *ids,
-                            struct lw_error *error) {
+bool lw_store_find_resendable(struct lw_store *store, const struct lw_log_filter *filter,
+                              const struct lw_id *after, int limit, struct lw_id_list *list,
+                              struct lw_error *error) {
   struct lw_query query;
+  *list = (struct lw_id_list){.count = 0};
   lw_query_init(&query, "SELECT d.id FROM deliveries d");
   if (filter->event != NULL) lw_query_add(&query, lw_log_join);
   if (!lw_log_conditions(&query, filter, error)) return false;
-  if (after != NULL) lw_query_id(&query, " AND d.id < ?", after);
+  if (after != NULL) lw_query_id(&query, " AND d.id > ?", after);
   lw_query_add(&query,
                " AND d.status <> 'pending'"
                " AND EXISTS (SELECT 1 FROM webhooks w WHERE w.id = d.webhook_id AND w.enabled = 1)");
-  lw_query_integer(&query, " ORDER BY d.id DESC LIMIT ?", limit);
-  return lw_query_each(store, &query, read_id, ids, NULL, error);
+  lw_query_integer(&query, " ORDER BY d.id LIMIT ?", limit);
+  if (lw_query_each(store, &query, read_id, list, NULL, error)) return true;
+  lw_id_list_free(list);
+  return false;
 }
 
-static bool resend_all(struct lw_store *store, const struct id_list *ids, int64_t now,
+static bool resend_all(struct lw_store *store, const struct lw_id_list *list, int64_t now, int64_t *resent,
                        struct lw_error *error) {
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_RESEND,
       "UPDATE deliveries SET status = 'pending', tries = 0, due_at = $2, claimed_by = NULL, reason = NULL"
-      " WHERE id = $1",
+      " WHERE id = $1 AND status <> 'pending'",
       error);
   if (statement == NULL) return false;
-  for (size_t i = 0; i < ids->count; i++) {
-    lw_bind_id(store, statement, 1, &ids->items[i]);
+  for (size_t i = 0; i < list->count; i++) {
+    int64_t changes;
+    lw_bind_id(store, statement, 1, &list->items[i]);
     store->driver->bind_integer(statement, 2, now);
-    if (!lw_run(store, statement, NULL, error)) return false;
+    if (!lw_run(store, statement, &changes, error)) return false;
+    *resent += changes;
   }
   return true;
 }
 
-bool lw_store_resend(struct lw_store *store, const struct lw_log_filter *filter, int64_t now, int limit,
-                     bool started, struct lw_id *after, int64_t *resent, bool *more, struct lw_error *error) {
+bool lw_store_resend(struct lw_store *store, const struct lw_id_list *list, int64_t now, int64_t *resent,
+                     struct lw_error *error) {
   struct lw_scope scope;
-  struct id_list ids = {.count = 0};
   *resent = 0;
-  *more = false;
-  if (limit <= 0) return true;
   if (!lw_scope_begin(store, &scope, error)) return false;
-  bool good = find_resendable(store, filter, started ? after : NULL, limit, &ids, error) &&
-              resend_all(store, &ids, now, error);
-  good = lw_scope_end(store, &scope, good, error);
-  if (good && ids.count > 0) {
-    *after = ids.items[ids.count - 1];
-    *resent = (int64_t)ids.count;
-    *more = ids.count == (size_t)limit;
-  }
-  free(ids.items);
-  return good;
+  return lw_scope_end(store, &scope, resend_all(store, list, now, resent, error), error);
 }

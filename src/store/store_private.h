@@ -17,6 +17,7 @@ enum lw_slot {
   LW_SQL_WEBHOOK_GET,
   LW_SQL_MESSAGE_INSERT,
   LW_SQL_MESSAGE_EXISTING,
+  LW_SQL_MESSAGE_GIVE_UP_KEY,
   LW_SQL_DELIVERY_INSERT,
   LW_SQL_CLAIM,
   LW_SQL_CLAIM_BODY,
@@ -36,6 +37,11 @@ enum lw_slot {
   LW_SQL_WEBHOOK_COUNTS,
   LW_SQL_ATTEMPTS,
   LW_SQL_RESEND,
+  LW_SQL_OLD_DELIVERIES,
+  LW_SQL_OLD_MESSAGES,
+  LW_SQL_PRUNE_ATTEMPTS,
+  LW_SQL_PRUNE_DELIVERY,
+  LW_SQL_PRUNE_MESSAGE,
   LW_SQL_SLOTS
 };
 
@@ -52,6 +58,7 @@ struct lw_store {
   struct lw_db *db;
   bool is_private, in_transaction;
   int64_t canceled; /* deliveries, through this handle */
+  bool unsettled;   /* something was pruned, and its space not yet given back */
   struct lw_statement *slots[LW_SQL_SLOTS];
   struct lw_cached cache[LW_STATEMENT_CACHE];
   uint64_t uses;

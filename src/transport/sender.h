@@ -45,7 +45,8 @@ struct lw_response {
   const char *
       headers; /* "name: value\n" lines of the last answer as received, cut at the named limit; may be NULL */
   size_t headers_length;
-  const char *body; /* binary-safe, at most max_response_body; may be NULL */
+  bool headers_cut; /* there were more than were kept */
+  char *body;       /* binary-safe, at most max_response_body; may be NULL */
   size_t body_length;
   bool body_cut;          /* there was more than was kept */
   const char *error_code; /* NULL when an answer was read: "timeout", "dns", "connect", "tls",

@@ -62,9 +62,12 @@ static int before_request(void *context, char *remote, char *local, int remote_p
   return CURL_PREREQFUNC_ABORT;
 }
 
-static void append_cut(struct lw_buffer *buffer, const char *bytes, size_t length) {
-  size_t room = buffer->maximum - buffer->length;
-  lw_buffer_append(buffer, bytes, length < room ? length : room);
+static void keep_header(struct lw_transfer *transfer, const char *bytes, size_t length) {
+  struct lw_buffer *kept = &transfer->request->answer_headers;
+  size_t room = kept->maximum - kept->length;
+  if (transfer->headers_cut) return;
+  transfer->headers_cut = length > room;
+  if (!lw_buffer_append(kept, bytes, length < room ? length : room)) transfer->headers_cut = true;
 }
 
 static size_t take_header(char *bytes, size_t size, size_t count, void *context) {
@@ -80,14 +83,16 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
   while (end > 0 && (bytes[end - 1] == '\n' || bytes[end - 1] == '\r')) end--;
   if (end == 0) return length;
   if (end >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+    transfer->headers_cut = false;
     lw_buffer_clear(kept); /* an interim answer (1xx) came before this one */
     return length;
   }
   /* A folded line (RFC 9112, 5.2) goes on with the value of the line before it. */
   bool folded = bytes[0] == ' ' || bytes[0] == '\t';
-  if (folded && kept->length > 0 && kept->data[kept->length - 1] == '\n') kept->length--;
-  append_cut(kept, bytes, end);
-  append_cut(kept, "\n", 1);
+  if (folded && !transfer->headers_cut && kept->length > 0 && kept->data[kept->length - 1] == '\n')
+    kept->length--;
+  keep_header(transfer, bytes, end);
+  keep_header(transfer, "\n", 1);
   return length;
 }
 
@@ -183,7 +188,7 @@ bool lw_transfer_begin(struct lw_transfer *transfer, struct lw_request *request,
   request->answer_body.maximum = transfer->options->max_response_body;
   transfer->started = now_ticks();
   transfer->header_bytes = transfer->drained = 0;
-  transfer->flooded = transfer->cut = false;
+  transfer->flooded = transfer->cut = transfer->headers_cut = false;
   transfer->refused[0] = transfer->detail[0] = '\0';
   request->response.sent_at = now_milliseconds();
   /* Without this curl holds back a large body until the receiver agrees, or for a second. */
@@ -324,6 +329,7 @@ static void fill_answer(struct lw_transfer *transfer) {
   const struct lw_request *request = transfer->request;
   response->headers = request->answer_headers.data;
   response->headers_length = request->answer_headers.length;
+  response->headers_cut = transfer->headers_cut;
   response->body = request->answer_body.data;
   response->body_length = request->answer_body.length;
   response->body_cut = transfer->cut;

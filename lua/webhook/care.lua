@@ -1,0 +1,92 @@
+--- Care for the delivery log: methods of the dispatcher.
+local check = require "webhook.check"
+local events = require "webhook.events"
+local samples = require "webhook.samples"
+
+local care = {}
+
+local PRUNE = { older_than = "number", limit = "integer", progress = "function" }
+local RECOVER = { since = "integer", progress = "function" }
+local LONGEST = 1e9 -- seconds
+
+-- Raises at the line that called the method.
+local function open_handle(self)
+  if not self.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
+  return self.handle
+end
+
+-- The record of a webhook that can be sent to; or nil, message, code.
+local function enabled_webhook(self, id)
+  local record, message, code = self.webhooks:get(id)
+  if not record then return nil, message, code end
+  if record.enabled then return record end
+  return nil, ("the webhook '%s' is disabled: enable it with webhooks:update(id, { enabled = true })"):format(record.name),
+    "disabled"
+end
+
+--- Sends a sample of an event to one webhook, whatever its `events` say, the way every event goes: stored, formatted,
+-- signed, retried and logged. The trigger of its first attempt is "test".
+-- @param webhook_id  where it goes
+-- @param event_name  one of the four, or one that was defined: then its sample is made from the types of its fields
+-- @return the message { id, event, app_id, deliveries, delivery_id }; or nil, message, "not_found" | "disabled" |
+--         "invalid_event" (a function that says how the event reads failed on the sample) | a store's code
+-- @usage local message = assert(hooks:send_test(hook.id, "job_finished"))
+-- hooks:drain(20)
+-- print(hooks.log[message.delivery_id].status)
+function care:send_test(webhook_id, event_name)
+  if type(webhook_id) ~= "string" then error("send_test: a webhook's id expected, got " .. type(webhook_id), 2) end
+  if type(event_name) ~= "string" then error("send_test: an event's name expected, got " .. type(event_name), 2) end
+  if not events.is_known(event_name) then
+    error(("send_test: unknown event '%s'%s"):format(event_name, events.suggestion(event_name)), 2)
+  end
+  local handle = open_handle(self)
+  local record, message, code = enabled_webhook(self, webhook_id)
+  if not record then return nil, message, code end
+  local event = samples.make(event_name, record.app_id)
+  local presentation, problem, problem_code = events.presentation(event)
+  if presentation == nil then return nil, problem, problem_code end
+  local sent, why, why_code = handle:emit({ event }, { record.app_id or "" }, nil, true, { presentation }, record.id)
+  if not sent then return nil, why, why_code end
+  if sent[1].deliveries == 1 then return sent[1] end
+  record, message, code = enabled_webhook(self, webhook_id) -- it changed meanwhile
+  if record then message, code = "the webhook cannot be sent to", "disabled" end
+  return nil, message, code
+end
+
+--- Sends everything again that did not reach a webhook: failed deliveries, and those that were canceled while it was
+-- disabled. Oldest first, in steps of 500, each with its own id and bytes.
+-- @param webhook_id  an enabled webhook
+-- @param options     since: milliseconds since the epoch, of the emit (default: all); progress: a function that is
+--                    called after each step with the number of deliveries so far
+-- @return how many; or nil, message, "not_found" | "disabled" | a store's code
+-- @usage hooks:recover(hook.id, { since = (os.time() - 3600) * 1000 })
+function care:recover(webhook_id, options)
+  if type(webhook_id) ~= "string" then error("recover: a webhook's id expected, got " .. type(webhook_id), 2) end
+  options = options or {}
+  check.options(options, RECOVER, "recover", 2)
+  local handle = open_handle(self)
+  local record, message, code = enabled_webhook(self, webhook_id)
+  if not record then return nil, message, code end
+  local filter = { webhook_id = record.id, since = options.since, unsuccessful = true }
+  local count, why, why_code = handle:log_resend(filter, options.progress)
+  return count, why, why_code
+end
+
+--- Deletes finished deliveries (succeeded, failed, canceled; never pending ones) with their attempts, and the messages
+-- that no delivery needs any more. It works in steps of about 500 rows, between which deliveries go on. The idempotency
+-- key of a message that went is free again.
+-- @param options  older_than: seconds since the delivery was made; limit: how many deliveries at most (default: all);
+--                 progress: a function that is called after each step with the number of deliveries deleted so far
+-- @return how many deliveries were deleted, or nil, message, code
+-- @usage hooks:prune { older_than = 30 * 86400 }
+function care:prune(options)
+  check.options(options, PRUNE, "prune", 2)
+  local age, limit = options.older_than, options.limit
+  if age == nil then error("prune: 'older_than' is missing", 2) end
+  if not (age >= 0 and age <= LONGEST) then error("prune: 'older_than' must be 0 to 1000000000 seconds", 2) end
+  if limit and limit < 1 then error("prune: 'limit' must be 1 or more", 2) end
+  local count, message, code = open_handle(self):prune(age, limit, options.progress)
+  return count, message, code
+end
+
+return care
