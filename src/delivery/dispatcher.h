@@ -24,14 +24,16 @@
 #include "store/store.h"
 #include "transport/address.h"
 
-#define LW_MAILBOX_EVENTS 10000 /* events that wait to be stored */
-#define LW_MAILBOX_BYTES                                                                        \
-  (64 * 1024 * 1024)         /* they and their bodies together; one larger batch may come alone \
-                              */
-#define LW_MAX_CLAIMS 2048   /* deliveries claimed by one dispatcher at a time */
+/* Events that wait to be stored, and their bodies together; one larger batch may come alone. */
+#define LW_MAILBOX_EVENTS 10000
+#define LW_MAILBOX_BYTES (64 * 1024 * 1024)
+/* Deliveries claimed by one dispatcher at a time; it claims no more once their bodies together pass the
+ * second. */
+#define LW_MAX_CLAIMS 4096
+#define LW_MAX_CLAIM_BYTES (64 * 1024 * 1024)
 #define LW_BATCH_EVENTS 1024 /* events taken into one transaction (one emit_all may be more) */
+#define LW_POLL_MS 500       /* how often other processes' deliveries are looked for */
 #define LW_CLOSE_GRACE_MS 500
-#define LW_POLL_MS 500 /* how often other processes' deliveries are looked for */
 
 struct lw_dispatcher_options {
   int connections;            /* 1 to 1024 */

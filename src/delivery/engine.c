@@ -43,11 +43,18 @@ void lw_engine_idle(void *context) {
 static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
   flight->next = d->planned;
   d->planned = flight;
-  d->planned_count++;
+  d->planning.count++;
+  d->planning.bytes += flight->body_length;
+}
+
+/* How many deliveries may be claimed. */
+static int64_t room(const struct lw_dispatcher *d) {
+  if (d->claimed.bytes + d->planning.bytes >= LW_MAX_CLAIM_BYTES) return 0;
+  return LW_MAX_CLAIMS - d->claimed.count - d->planning.count;
 }
 
 static bool may_claim(const struct lw_dispatcher *d) {
-  return !d->winding_down && d->claimed + d->planned_count < LW_MAX_CLAIMS;
+  return !d->winding_down && room(d) > 0;
 }
 
 static bool out_of_memory(struct lw_error *error) {
@@ -194,9 +201,8 @@ static bool fly_claim(struct lw_dispatcher *d, const struct lw_claim *claim, str
 
 static bool claim_due(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t now = now_ms(d);
-  int64_t room = LW_MAX_CLAIMS - d->claimed - d->planned_count;
-  if (d->winding_down || now < d->claim_at || room <= 0) return true;
-  int limit = room < CLAIM_STEP ? (int)room : CLAIM_STEP;
+  if (now < d->claim_at || !may_claim(d)) return true;
+  int limit = room(d) < CLAIM_STEP ? (int)room(d) : CLAIM_STEP;
   struct lw_claim_list list = {0};
   if (!lw_store_claim(d->store, &d->id, now, limit, &list, error)) return false;
   bool ok = true;
@@ -212,14 +218,16 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   bool ok = keep_lease(d, error) && lw_routing_refresh(&d->routing, d->store, error);
   for (struct lw_flight *flight = d->returned; ok && flight; flight = flight->next)
     ok = record(d, flight, error);
-  int64_t outcomes = 0;
-  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) outcomes++;
-  d->claimed -= outcomes;
+  struct lw_load before = d->claimed;
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) {
+    d->claimed.count--;
+    d->claimed.bytes -= flight->body_length;
+  }
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
   ok = ok && claim_due(d, error) && lw_store_commit(d->store, error);
   if (ok) return true;
-  d->claimed += outcomes;
+  d->claimed = before;
   lw_store_rollback(d->store);
   d->routing.version = -1;
   return false;
@@ -235,15 +243,20 @@ static void free_flights(struct lw_flight *flight) {
   }
 }
 
+static void forget_plan(struct lw_dispatcher *d) {
+  d->planned = NULL;
+  d->planning = (struct lw_load){.count = 0};
+}
+
 static void submit_planned(struct lw_dispatcher *d) {
   struct lw_request *list = NULL; /* planned is newest first: this turns it round */
   for (struct lw_flight *flight = d->planned; flight; flight = flight->next) {
     flight->request->next = list;
     list = flight->request;
   }
-  d->claimed += d->planned_count;
-  d->planned = NULL;
-  d->planned_count = 0;
+  d->claimed.count += d->planning.count;
+  d->claimed.bytes += d->planning.bytes;
+  forget_plan(d);
   if (list) lw_lane_submit(d->lane, list);
 }
 
@@ -275,7 +288,7 @@ static void free_commands(struct lw_command *command) {
 
 static void after_commit(struct lw_dispatcher *d) {
   struct lw_error none = {0};
-  int64_t claimed = d->claimed + d->planned_count;
+  int64_t claimed = d->claimed.count + d->planning.count;
   pthread_mutex_lock(&d->mutex);
   struct lw_command *garbage = answer(d, true, &none);
   lw_observe_commit(d);
@@ -292,8 +305,7 @@ static void after_commit(struct lw_dispatcher *d) {
 /* What nobody waits for goes back to the head of the mailbox, in its order; the rest is told. */
 static void after_failure(struct lw_dispatcher *d, const struct lw_error *error) {
   free_flights(d->planned);
-  d->planned = NULL;
-  d->planned_count = 0;
+  forget_plan(d);
   struct lw_command *kept = NULL, **kept_end = &kept, *told = NULL;
   while (d->taken) {
     struct lw_command *command = d->taken, *next = command->next;
@@ -358,7 +370,7 @@ static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
 /* Milliseconds that the engine may sleep when nobody wakes it. */
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
-  if (!d->closing && d->claimed < LW_MAX_CLAIMS && d->claim_at < next) next = d->claim_at;
+  if (!d->closing && room(d) > 0 && d->claim_at < next) next = d->claim_at;
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);

@@ -25,6 +25,11 @@ struct lw_command {
   struct lw_error error;
 };
 
+struct lw_load { /* flights in memory */
+  int64_t count;
+  size_t bytes; /* of their bodies */
+};
+
 struct lw_dispatcher {
   pid_t pid;
   const struct lw_clock *clock;
@@ -54,12 +59,12 @@ struct lw_dispatcher {
   struct lw_routing routing; /* from here on: the engine's own */
   struct lw_bodies bodies;   /* of the event that is being stored */
   struct lw_id_generator ids;
-  struct lw_command *taken;       /* in the running transaction */
-  struct lw_flight *returned;     /* outcomes in the running transaction */
-  struct lw_flight *planned;      /* claimed in it, to be submitted after the commit */
-  int64_t planned_count, claimed; /* claimed: flights in memory */
-  int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
-  int64_t retry_pause;            /* milliseconds to wait after a failed transaction */
+  struct lw_command *taken;         /* in the running transaction */
+  struct lw_flight *returned;       /* outcomes in the running transaction */
+  struct lw_flight *planned;        /* claimed in it, to be submitted after the commit */
+  struct lw_load planning, claimed; /* of `planned`; of all that are submitted or returned */
+  int64_t heartbeat_at, claim_at;   /* wall clock, milliseconds */
+  int64_t retry_pause;              /* milliseconds to wait after a failed transaction */
   bool renew;
   struct lw_metrics staged;              /* of the running transaction: counted when it is committed */
   struct lw_record_queue staged_records; /* told when it is committed */

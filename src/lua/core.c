@@ -19,6 +19,7 @@ void lwl_push_id(lua_State *L, const struct lw_id *id) {
 void lwl_new_id(struct lw_id *id) {
   static _Thread_local struct lw_id_generator generator;
   generator.clock = lw_system_clock();
+  generator.steps_left = 0; /* a fork copies the stock: two processes would take the same steps */
   lw_id_next(&generator, id);
 }
 
