@@ -20,13 +20,42 @@ void lw_flight_free(struct lw_flight *flight) {
   free(flight);
 }
 
-static bool sign(struct lw_flight *flight, struct lw_hmac *hmac) {
+#define ID_HEADER "Webhook-Id"
+
+static bool sign_body(struct lw_flight *flight, struct lw_hmac *hmac) {
   char hex[LW_HMAC_HEX_SIZE];
   return lw_hmac_hex(hmac, flight->body, flight->body_length, hex) &&
          lw_request_add_header(flight->request, LW_SIGNATURE_HEADER, hex);
 }
 
-bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t timeout,
+/* The id that is signed is the delivery's, which stands in its header already. */
+static bool add_signed(struct lw_flight *flight, const struct lw_signed *made) {
+  char value[LW_SIGNATURE_TEXT_SIZE + 1];
+  for (size_t i = 0; i < made->count; i++) {
+    const char *name = made->headers[i].name;
+    struct lw_bytes bytes = made->headers[i].value;
+    if (lw_same_name((struct lw_bytes){ID_HEADER, strlen(ID_HEADER)}, name)) continue;
+    memcpy(value, bytes.data, bytes.length);
+    value[bytes.length] = '\0';
+    if (!lw_request_add_header(flight->request, name, value)) return false;
+  }
+  return true;
+}
+
+static bool sign_standard(struct lw_flight *flight, struct lw_signer *signer, const char *id, int64_t now) {
+  struct lw_signed made;
+  struct lw_bytes body = {flight->body, flight->body_length};
+  return lw_signer_sign(signer, (struct lw_bytes){id, strlen(id)}, body, now, &made) &&
+         add_signed(flight, &made);
+}
+
+static bool sign(struct lw_flight *flight, const struct lw_route *route, const char *id, int64_t now) {
+  if (flight->own_body) return true;
+  return (route->hmac == NULL || sign_body(flight, route->hmac)) &&
+         (route->signer == NULL || sign_standard(flight, route->signer, id, now));
+}
+
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now, int64_t timeout,
                        int64_t connect_timeout) {
   char id[LW_ID_TEXT_SIZE];
   lw_id_format(&flight->id, id);
@@ -41,8 +70,7 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
   request->connect_timeout = connect_timeout;
   const char *content_type = flight->own_body ? route->format->content_type : LW_CONTENT_TYPE_JSON;
   return lw_request_add_header(request, "Content-Type", content_type) &&
-         lw_request_add_header(request, "Webhook-Id", id) &&
-         (route->hmac == NULL || flight->own_body || sign(flight, route->hmac));
+         lw_request_add_header(request, ID_HEADER, id) && sign(flight, route, id, now);
 }
 
 static const char *trigger_of(const struct lw_flight *flight) {

@@ -25,7 +25,7 @@ struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t
 void lw_flight_free(struct lw_flight *flight); /* with its request */
 /* Makes the request: URL, Webhook-Id, Content-Type, and the signature made now; a body that is no raw one,
  * since the webhook's format was changed after the emit, is not signed. */
-bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t timeout,
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now, int64_t timeout,
                        int64_t connect_timeout);
 /* What to record. Borrows from the flight. */
 struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,

@@ -12,6 +12,7 @@ void lw_routing_init(struct lw_routing *routing) {
 void lw_routing_free(struct lw_routing *routing) {
   for (size_t i = 0; i < routing->count; i++) {
     lw_hmac_free(routing->by_app[i].hmac);
+    lw_signer_free(routing->by_app[i].signer);
     free(routing->by_app[i].filter);
   }
   free(routing->by_app);
@@ -44,22 +45,39 @@ static bool compile_choice(struct lw_route *route, struct lw_error *error) {
   return route->filter != NULL || strcmp(error->code, "memory") != 0;
 }
 
+static bool compile_signing(struct lw_route *route, struct lw_error *error) {
+  const struct lw_webhook *webhook = route->webhook;
+  if (webhook->signing_secret == NULL) return true;
+  if (lw_signing_has(webhook->signing, "standard")) {
+    route->signer = lw_signer_new(webhook, error);
+    if (route->signer == NULL) return false;
+  }
+  if (!lw_signing_has(webhook->signing, LW_SIGNING_DEFAULT)) return true;
+  route->hmac = lw_hmac_new(webhook->signing_secret, strlen(webhook->signing_secret));
+  return route->hmac != NULL || lw_fail(error, "crypto", "OpenSSL could not key an HMAC");
+}
+
+/* What a newer version of us made, it serves. */
+static bool is_ours(const struct lw_webhook *webhook, bool *ours, struct lw_error *error) {
+  *ours = webhook->enabled && lw_format_find(webhook->format) != NULL;
+  if (!*ours || lw_signing_check(webhook, error)) return true;
+  *ours = false;
+  return strcmp(error->code, "invalid") == 0;
+}
+
 static bool index_list(struct lw_routing *routing, struct lw_error *error) {
   routing->by_app = calloc(routing->list.count + 1, sizeof *routing->by_app);
   routing->by_id = calloc(routing->list.count + 1, sizeof(struct lw_route *));
   if (routing->by_app == NULL || routing->by_id == NULL) return lw_fail(error, "memory", "out of memory");
   for (size_t i = 0; i < routing->list.count; i++) {
     struct lw_webhook *webhook = &routing->list.items[i];
-    /* A format that we do not know was made by a newer version of us, which serves it. */
-    const struct lw_format *format = lw_format_find(webhook->format);
-    if (!webhook->enabled || format == NULL) continue;
+    bool ours;
+    if (!is_ours(webhook, &ours, error)) return false;
+    if (!ours) continue;
     struct lw_route *route = &routing->by_app[routing->count++];
     route->webhook = webhook;
-    route->format = format;
-    if (!compile_choice(route, error)) return false;
-    if (webhook->signing_secret == NULL) continue;
-    route->hmac = lw_hmac_new(webhook->signing_secret, strlen(webhook->signing_secret));
-    if (route->hmac == NULL) return lw_fail(error, "crypto", "OpenSSL could not key an HMAC");
+    route->format = lw_format_find(webhook->format);
+    if (!compile_choice(route, error) || !compile_signing(route, error)) return false;
   }
   qsort(routing->by_app, routing->count, sizeof *routing->by_app, compare_apps);
   for (size_t i = 0; i < routing->count; i++) routing->by_id[i] = &routing->by_app[i];

@@ -1,4 +1,4 @@
-/* Where an event goes: the enabled webhooks in memory, by app, each with its keyed HMAC. Reloaded when the
+/* Where an event goes: the enabled webhooks in memory, by app, each with its keys. Reloaded when the
  * store's webhooks version has moved. One thread uses it. */
 #ifndef LW_DELIVERY_ROUTING_H
 #define LW_DELIVERY_ROUTING_H
@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "delivery/dispatcher.h"
 #include "delivery/filter.h"
+#include "delivery/signing.h"
 #include "payload/formats.h"
 #include "signature/hmac.h"
 #include "store/store.h"
@@ -13,9 +14,10 @@
 struct lw_route {
   struct lw_webhook *webhook; /* owned by the routing's list */
   const struct lw_format *format;
-  struct lw_hmac *hmac; /* NULL: not signed */
-  bool patterns;        /* among its events */
-  bool choosy;          /* it has channels or a filter */
+  struct lw_hmac *hmac;     /* NULL: no X-Signature */
+  struct lw_signer *signer; /* NULL: not signed by the scheme "standard" */
+  bool patterns;            /* among its events */
+  bool choosy;              /* it has channels or a filter */
   /* NULL: none, or a newer version of us wrote what we cannot read; then its events are left to that one, and
    * only what was stored for it before is sent. */
   struct lw_filter *filter;

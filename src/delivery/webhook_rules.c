@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "delivery/choice.h"
 #include "delivery/filter.h"
+#include "delivery/signing.h"
 #include "payload/event.h"
 #include "payload/formats.h"
 #include "transport/url.h"
@@ -64,5 +65,5 @@ bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error) 
   }
   if (webhook->channels && !lw_channels_check(webhook->channels, error)) return false;
   return check_format(webhook, error) && check_events(webhook->events, error) &&
-         check_filter(webhook->filter, error);
+         check_filter(webhook->filter, error) && lw_signing_check(webhook, error);
 }

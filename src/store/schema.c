@@ -38,6 +38,8 @@ static const char *const upgrades[] = {
     "CREATE INDEX deliveries_message ON deliveries (message_id)",
     "ALTER TABLE deliveries ADD COLUMN cause TEXT", /* of the first attempt; NULL: an emit */
     "ALTER TABLE attempts ADD COLUMN response_headers_cut {i} NOT NULL DEFAULT 0",
+    "ALTER TABLE webhooks ADD COLUMN signing TEXT",
+    "ALTER TABLE webhooks ADD COLUMN old_secrets TEXT",
 };
 
 enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };

@@ -50,6 +50,8 @@ struct lw_webhook {
   char *disabled_reason; /* why the dispatcher disabled it; NULL: it did not */
   char *filter;          /* NULL: none; a text as delivery/filter.h has it */
   char *channels;        /* NULL: none; names joined by ',' */
+  char *signing;         /* NULL: "capawesome"; or names of schemes joined by ',' */
+  char *old_secrets;     /* NULL: none; those that a rotation replaced, as delivery/signing.h has them */
   int64_t created_at, updated_at;
 };
 struct lw_webhook_list {
@@ -61,6 +63,7 @@ struct lw_webhook_filter {
   const char *query;  /* NULL, or part of the name or URL, case-insensitive */
   int64_t limit, offset;
 };
+void lw_wipe_text(char **text);                    /* overwrites and frees it; NULL is fine */
 void lw_webhook_clear(struct lw_webhook *webhook); /* frees and wipes its strings */
 void lw_webhook_list_free(struct lw_webhook_list *list);
 

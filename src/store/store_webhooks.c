@@ -7,13 +7,18 @@
 
 #define COLUMNS                                                                                              \
   "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason," \
-  " filter, channels"
+  " filter, channels, signing, old_secrets"
 #define QUERY_MAXIMUM 8192
 
+void lw_wipe_text(char **text) {
+  if (*text != NULL) OPENSSL_cleanse(*text, strlen(*text));
+  free(*text);
+  *text = NULL;
+}
+
 void lw_webhook_clear(struct lw_webhook *webhook) {
-  if (webhook->signing_secret != NULL)
-    OPENSSL_cleanse(webhook->signing_secret, strlen(webhook->signing_secret));
-  free(webhook->signing_secret);
+  lw_wipe_text(&webhook->signing_secret);
+  lw_wipe_text(&webhook->old_secrets);
   free(webhook->app_id);
   free(webhook->name);
   free(webhook->url);
@@ -22,6 +27,7 @@ void lw_webhook_clear(struct lw_webhook *webhook) {
   free(webhook->disabled_reason);
   free(webhook->filter);
   free(webhook->channels);
+  free(webhook->signing);
   *webhook = (struct lw_webhook){.enabled = false};
 }
 
@@ -49,6 +55,8 @@ static void bind_webhook(struct lw_store *store, struct lw_statement *statement,
   driver->bind_text(statement, 11, webhook->disabled_reason);
   driver->bind_text(statement, 12, webhook->filter);
   driver->bind_text(statement, 13, webhook->channels);
+  driver->bind_text(statement, 14, webhook->signing);
+  driver->bind_text(statement, 15, webhook->old_secrets);
 }
 
 static bool grow_version(struct lw_store *store, struct lw_error *error) {
@@ -74,10 +82,11 @@ static bool change(struct lw_store *store, struct lw_statement *statement, bool 
 
 bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *webhook,
                              struct lw_error *error) {
-  struct lw_statement *statement = lw_fixed(
-      store, LW_SQL_WEBHOOK_INSERT,
-      "INSERT INTO webhooks (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-      error);
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_WEBHOOK_INSERT,
+               "INSERT INTO webhooks (" COLUMNS
+               ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+               error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
   return change(store, statement, NULL, error);
@@ -88,7 +97,8 @@ bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *we
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_WEBHOOK_UPDATE,
       "UPDATE webhooks SET app_id = $2, name = $3, url = $4, format = $5, events = $6, signing_secret = $7,"
-      " enabled = $8, created_at = $9, updated_at = $10, disabled_reason = $11, filter = $12, channels = $13 "
+      " enabled = $8, created_at = $9, updated_at = $10, disabled_reason = $11, filter = $12, channels = $13,"
+      " signing = $14, old_secrets = $15 "
       "WHERE id = $1",
       error);
   if (statement == NULL) return false;
@@ -135,6 +145,8 @@ static bool read_webhook(struct lw_row *row, void *context) {
   webhook->disabled_reason = lw_row_text(row, 10);
   webhook->filter = lw_row_text(row, 11);
   webhook->channels = lw_row_text(row, 12);
+  webhook->signing = lw_row_text(row, 13);
+  webhook->old_secrets = lw_row_text(row, 14);
   return true;
 }
 
