@@ -7,6 +7,7 @@ local hooks = require "webhook.hooks"
 local integer = require "webhook.integer"
 local seen = require "webhook.seen"
 local signatures = require "webhook.signatures"
+local signing = require "webhook.signing"
 
 local webhook = {
   _VERSION = core.version,
@@ -19,6 +20,9 @@ local webhook = {
   sign = signatures.sign,
   verify = signatures.verify,
   define_scheme = signatures.define_scheme,
+  --- A new secret for signing_secret: "whsec_" and 32 random bytes in base64.
+  -- @return a string that no other call returns
+  generate_secret = core.generate_secret,
 }
 
 local FORMATS = { raw = true, slack = true, discord = true, teams = true }
@@ -102,24 +106,57 @@ function webhook.preview(event, format)
 end
 
 local SEND = {
-  url = "string", format = "string", event = "table", signing_secret = "string", headers = "table", timeout = "positive",
-  connect_timeout = "positive", ca_file = "string", user_agent = "string", max_response_body = "integer",
+  url = "string", format = "string", event = "table", signing_secret = "string", signing = "string|list", headers = "table",
+  timeout = "positive", connect_timeout = "positive", ca_file = "string", user_agent = "string", max_response_body = "integer",
 }
 local OURS = { ["content-type"] = true, ["webhook-id"] = true, ["x-signature"] = true, ["content-length"] = true,
   ["host"] = true, ["expect"] = true, ["transfer-encoding"] = true }
 
-local function add_headers(list, headers)
+local SIGNED_BY_US = { ["webhook-timestamp"] = true, ["webhook-signature"] = true }
+
+-- The set of schemes to sign by, or nil for none.
+local function schemes_of(options, format, level)
+  if not options.signing_secret then
+    if options.signing then error("send: 'signing' needs a 'signing_secret'", level + 1) end
+    return nil
+  end
+  if format ~= "raw" then error("send: only the raw format is signed", level + 1) end
+  local set, message = signing.read(options.signing or "capawesome", "send", level + 1)
+  if not set then error("send: " .. message, level + 1) end
+  return set
+end
+
+-- Adds the headers of each scheme. @return true, or nil, message, code
+local function add_signatures(list, schemes, secret, id, body)
+  if schemes.capawesome then
+    local signature, message, code = core.hmac_hex(secret, body)
+    if not signature then return nil, message, code end
+    list[#list + 1] = { "X-Signature", signature }
+  end
+  if not schemes.standard then return true end
+  local signed, message, code = signatures.sign("standard", secret, body, { id = id })
+  if not signed then return nil, message, code end
+  for name, value in pairs(signed) do
+    if name ~= "webhook-id" then list[#list + 1] = { name, value } end -- it is there already
+  end
+  return true
+end
+
+local function add_headers(list, headers, standard)
   for name, value in pairs(headers or {}) do
     if type(name) ~= "string" or not name:match("^[%w!#$%%&'*+.^_`|~-]+$") or type(value) ~= "string" then
       error(("send: headers: bad name or value at '%s'"):format(tostring(name)), 3)
     end
-    if OURS[name:lower()] then error(("send: headers: '%s' is set by us"):format(name), 3) end
+    if OURS[name:lower()] or standard and SIGNED_BY_US[name:lower()] then
+      error(("send: headers: '%s' is set by us"):format(name), 3)
+    end
     list[#list + 1] = { name, value }
   end
 end
 
 --- One attempt, waited for, without a store. Private addresses are allowed: the URL is the caller's own.
--- @param options url, event, format ("raw"); signing_secret, headers, timeout (15), connect_timeout (5), ca_file, user_agent
+-- @param options url, event, format ("raw"); signing_secret, signing ("capawesome"; see hooks.webhooks:create), headers, timeout (15),
+--                connect_timeout (5), ca_file, user_agent
 -- @return a delivery { id, status, event, request_body, response_status_code, response_body, response_body_cut, sent_at,
 --         duration } when the answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
 function webhook.send(options)
@@ -127,18 +164,17 @@ function webhook.send(options)
   if not options.url or not options.event then error("send: 'url' and 'event' are needed", 2) end
   local format = options.format or "raw"
   check_name(format, FORMATS, "format", 2)
-  if options.signing_secret and format ~= "raw" then error("send: only the raw format is signed", 2) end
+  local schemes = schemes_of(options, format, 2)
   check_event(options.event, "send")
   local body, content_type, problem = written(core.format, options.event, format)
   if not body then return nil, content_type, problem end
   local id = core.new_id()
   local headers = { { "Content-Type", content_type }, { "Webhook-Id", id } }
-  if options.signing_secret then
-    local signature, why, why_code = core.hmac_hex(options.signing_secret, body)
-    if not signature then return nil, why, why_code end
-    headers[#headers + 1] = { "X-Signature", signature }
+  if schemes then
+    local signed, why, why_code = add_signatures(headers, schemes, options.signing_secret, id, body)
+    if not signed then return nil, why, why_code end
   end
-  add_headers(headers, options.headers)
+  add_headers(headers, options.headers, schemes and schemes.standard)
   local delivery, message, code = core.send {
     url = options.url, body = body, headers = headers, timeout = options.timeout, ca_file = options.ca_file,
     connect_timeout = options.connect_timeout, user_agent = options.user_agent,

@@ -2,6 +2,7 @@
 -- event) returns nil, message, "invalid".
 local check = require "webhook.check"
 local choice = require "webhook.choice"
+local signing = require "webhook.signing"
 
 local webhooks = {}
 webhooks.__index = webhooks
@@ -10,7 +11,11 @@ webhooks.__name = "webhook.webhooks"
 local FIELDS = {
   app_id = "string", name = "string", url = "string", format = "string", events = "list",
   signing_secret = "string|never", enabled = "boolean", filter = "table|never", channels = "list|never",
+  signing = "string|list|never",
 }
+local ROTATE = { overlap = "number" }
+local DAY = 86400 -- seconds
+local LONGEST_OVERLAP = 365 * DAY
 
 -- The fields as the core takes them.
 local function prepare(fields, what, level)
@@ -29,6 +34,11 @@ local function prepare(fields, what, level)
       record[name] = text
     end
   end
+  if fields.signing then
+    local text, message, code = signing.text(fields.signing, what, level + 1)
+    if text == nil then return nil, message, code end
+    record.signing = text
+  end
   return record
 end
 
@@ -40,7 +50,10 @@ end
 --               webhook.events.exists or { exists = false }; all must hold. Numbers compare by value; a field that is absent
 --               is null, and null does not exist. At most 32 fields, 64 values each, 16 KiB in all;
 --               channels: 1 to 32 names (1 to 64 letters, digits, '_', '.', ':' or '-'); it gets only what is emitted with one
---               of them. A webhook without channels gets everything.
+--               of them. A webhook without channels gets everything;
+--               signing: "capawesome" (X-Signature; the default), "standard" (Standard Webhooks: webhook-id,
+--               webhook-timestamp, webhook-signature) or a list of both. For standard the signing_secret is "whsec_…"
+--               (webhook.generate_secret() makes one) or "whsk_…", an ed25519 key whose public half ("whpk_…") verifies.
 -- @usage hooks.webhooks:create { name = "failed jobs", url = SLACK, format = "slack", events = { "job_finished" },
 --   filter = { status = { "failed", "timed_out" } } }
 -- @return the record (never with its secret), or nil, message, code
@@ -50,6 +63,7 @@ function webhooks:create(fields)
   for _, name in ipairs { "name", "url", "events" } do
     if record[name] == nil then error(("webhooks:create: '%s' is missing"):format(name), 2) end
   end
+  if fields.signing and not fields.signing_secret then return nil, "signing: needs a signing_secret", "invalid" end
   record.format = record.format or "raw"
   return self.handle:webhook_create(record)
 end
@@ -57,12 +71,33 @@ end
 --- @return the record, or nil, message, "not_found"
 function webhooks:get(id) return self.handle:webhook_get(id) end
 
---- Changes the named fields; false clears signing_secret, filter or channels.
+--- Changes the named fields; false clears signing_secret, filter or channels, and makes signing the default. A new
+-- signing_secret replaces all there were at once; see rotate_secret.
 -- @return the record after the change, or nil, message, code
 function webhooks:update(id, changes)
   local record, message, code = prepare(changes, "webhooks:update", 2)
   if not record then return nil, message, code end
   return self.handle:webhook_update(record, id)
+end
+
+--- Gives it a new secret. For `overlap` seconds the one before signs too, and so do those before that one whose time is not
+-- up: receivers may change over at their leisure. Only standard has room for several signatures; X-Signature is made with
+-- the new secret from now on.
+-- @param options overlap: seconds (86400); 0: the one before signs nothing more
+-- @return the record, or nil, message, code: "not_found"; "invalid": it has no secret, the new one is the one in use or not
+--         in the form that standard wants, or more than 15 overlap
+-- @usage local secret = webhook.generate_secret()
+-- hooks.webhooks:rotate_secret(id, secret, { overlap = 2 * 86400 })
+function webhooks:rotate_secret(id, secret, options)
+  if type(secret) ~= "string" then error("webhooks:rotate_secret: a secret expected, got " .. type(secret), 2) end
+  options = options or {}
+  check.options(options, ROTATE, "webhooks:rotate_secret", 2)
+  local overlap = options.overlap or DAY
+  if not (overlap >= 0 and overlap <= LONGEST_OVERLAP) then
+    error(("webhooks:rotate_secret: option 'overlap' must be 0 to %d seconds"):format(LONGEST_OVERLAP), 2)
+  end
+  if secret:find("\0", 1, true) then return nil, "signing_secret: holds a NUL byte", "invalid" end
+  return self.handle:webhook_rotate(id, secret, math.floor(overlap * 1000))
 end
 
 --- Deletes it; what was waiting for it is canceled. @return true, or nil, message, code

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 #include "lua/binding.h"
@@ -388,6 +389,21 @@ static int hmac_hex(lua_State *L) {
   return 1;
 }
 
+/* core.generate_secret() -> "whsec_…" */
+static int generate_secret(lua_State *L) {
+  enum { BYTES = 32 };
+  uint8_t bytes[BYTES];
+  const char prefix[] = {'w', 'h', 's', 'e', 'c', '_'};
+  char text[sizeof prefix + LW_BASE64_LENGTH(BYTES)];
+  lw_system_clock()->random(lw_system_clock()->context, bytes, sizeof bytes);
+  memcpy(text, prefix, sizeof prefix);
+  lw_base64_encode(bytes, sizeof bytes, text + sizeof prefix);
+  lua_pushlstring(L, text, sizeof text);
+  OPENSSL_cleanse(bytes, sizeof bytes);
+  OPENSSL_cleanse(text, sizeof text);
+  return 1;
+}
+
 static int free_keyring(lua_State *L) {
   struct keyring_box *box = luaL_checkudata(L, 1, KEYRING);
   lw_keyring_free(box->keyring);
@@ -422,11 +438,8 @@ void lwl_open_signature(lua_State *L) {
   static const struct {
     const char *name;
     lua_CFunction function;
-  } functions[] = {{"hmac_hex", hmac_hex},
-                   {"schemes", schemes},
-                   {"tolerance", tolerance},
-                   {"define", define},
-                   {"signer", signer}};
+  } functions[] = {{"hmac_hex", hmac_hex}, {"schemes", schemes}, {"tolerance", tolerance},
+                   {"define", define},     {"signer", signer},   {"generate_secret", generate_secret}};
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     lua_pushcfunction(L, functions[i].function);
     lua_setfield(L, -2, functions[i].name);

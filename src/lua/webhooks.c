@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "delivery/dispatcher.h"
+#include "delivery/signing.h"
 #include "delivery/webhook_rules.h"
 #include "lua/binding.h"
 
@@ -13,6 +14,10 @@ struct work {
   struct lw_webhook_list list;
   struct lw_webhook_filter filter;
   bool found;
+  const char *secret; /* the new one of a rotation */
+  int64_t overlap;
+  bool refused; /* error says why; a job that fails would take what others write down with it */
+  struct lw_error error;
 };
 
 static void set_text(lua_State *L, const char *name, const char *text) {
@@ -23,7 +28,7 @@ static void set_text(lua_State *L, const char *name, const char *text) {
 
 /* The record without its secret: only whether there is one. */
 static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
-  lua_createtable(L, 0, 13);
+  lua_createtable(L, 0, 14);
   lwl_push_id(L, &webhook->id);
   lua_setfield(L, -2, "id");
   set_text(L, "app_id", webhook->app_id);
@@ -38,21 +43,24 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
   set_text(L, "disabled_reason", webhook->disabled_reason);
   lua_pushboolean(L, webhook->signing_secret != NULL);
   lua_setfield(L, -2, "signed");
+  lwl_set_names(L, "signing", webhook->signing ? webhook->signing : LW_SIGNING_DEFAULT);
   lwl_push_integer(L, webhook->created_at);
   lua_setfield(L, -2, "created_at");
   lwl_push_integer(L, webhook->updated_at);
   lua_setfield(L, -2, "updated_at");
 }
 
-/* Where the table at 2 has the field, the copy of it replaces *text; false clears it. */
-static void take_text(lua_State *L, const char *name, char **text) {
+/* Where the table at 2 has the field, the copy of it replaces *text; false clears it. True: it was there. */
+static bool take_text(lua_State *L, const char *name, char **text) {
   lua_getfield(L, 2, name);
-  if (!lua_isnil(L, -1)) {
+  bool given = !lua_isnil(L, -1);
+  if (given) {
     char *copy = lua_type(L, -1) == LUA_TSTRING ? strdup(lua_tostring(L, -1)) : NULL;
-    free(*text);
+    lw_wipe_text(text);
     *text = copy;
   }
   lua_pop(L, 1);
+  return given;
 }
 
 static void take_fields(lua_State *L, struct lw_webhook *webhook) {
@@ -61,7 +69,9 @@ static void take_fields(lua_State *L, struct lw_webhook *webhook) {
   take_text(L, "url", &webhook->url);
   take_text(L, "format", &webhook->format);
   take_text(L, "events", &webhook->events);
-  take_text(L, "signing_secret", &webhook->signing_secret);
+  /* Who replaces a secret without rotate_secret wants the ones before it gone. */
+  if (take_text(L, "signing_secret", &webhook->signing_secret)) lw_wipe_text(&webhook->old_secrets);
+  take_text(L, "signing", &webhook->signing);
   take_text(L, "filter", &webhook->filter);
   take_text(L, "channels", &webhook->channels);
   lua_getfield(L, 2, "enabled");
@@ -158,10 +168,41 @@ static int update(lua_State *L) {
   if (ok && work.found) {
     take_fields(L, &work.webhook);
     work.webhook.updated_at = now();
-    ok =
-        lw_webhook_check(&work.webhook, &error) && lw_dispatcher_write(dispatcher, update_job, &work, &error);
+    ok = lw_webhook_check(&work.webhook, &error) &&
+         lw_signing_expire(&work.webhook, work.webhook.updated_at, &error) &&
+         lw_dispatcher_write(dispatcher, update_job, &work, &error);
   }
   return finish(L, &work, ok, &error);
+}
+
+/* In one transaction: two rotations at a time, and neither loses the other's secret. */
+static bool rotate_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  struct lw_webhook *webhook = &work->webhook;
+  work->refused = false;
+  struct lw_id id = webhook->id;
+  lw_webhook_clear(webhook);
+  if (!lw_store_get_webhook(store, &id, webhook, &work->found, error)) return false;
+  if (!work->found) {
+    webhook->id = id;
+    return true;
+  }
+  int64_t at = now();
+  webhook->updated_at = at;
+  work->refused = !lw_signing_rotate(webhook, work->secret, at + work->overlap, at, &work->error) ||
+                  !lw_webhook_check(webhook, &work->error);
+  return work->refused || lw_store_update_webhook(store, webhook, &work->found, error);
+}
+
+/* handle:webhook_rotate(id, secret, overlap in ms) */
+static int rotate(lua_State *L) {
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  struct work work = {.secret = luaL_checkstring(L, 3), .overlap = (int64_t)luaL_checknumber(L, 4)};
+  struct lw_error error;
+  if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
+  bool ok = lw_dispatcher_write(dispatcher, rotate_job, &work, &error);
+  bool refused = ok && work.refused;
+  return finish(L, &work, ok && !refused, refused ? &work.error : &error);
 }
 
 static int delete (lua_State *L) {
@@ -193,6 +234,10 @@ static int list(lua_State *L) {
   return 1;
 }
 
-const luaL_Reg lwl_webhook_methods[] = {{"webhook_create", create}, {"webhook_get", get},
-                                        {"webhook_update", update}, {"webhook_delete", delete},
-                                        {"webhook_list", list},     {NULL, NULL}};
+const luaL_Reg lwl_webhook_methods[] = {{"webhook_create", create},
+                                        {"webhook_get", get},
+                                        {"webhook_update", update},
+                                        {"webhook_delete", delete},
+                                        {"webhook_list", list},
+                                        {"webhook_rotate", rotate},
+                                        {NULL, NULL}};
