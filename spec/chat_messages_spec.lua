@@ -273,6 +273,11 @@ describe("a format", function()
     raises("an event { event = name, data = {…} } expected", function() webhook.preview("x", "slack") end)
   end)
 
+  it("gives back no more than it says", function()
+    assert.equal(2, select("#", webhook.format(sample.job_finished(), "slack")))
+    assert.equal(1, select("#", webhook.preview(sample.job_finished(), "slack")))
+  end)
+
   it("cannot carry what JSON cannot", function()
     local body, message, code = webhook.format({ event = "x", data = { f = print } }, "slack")
     assert.is_nil(body)

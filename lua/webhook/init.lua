@@ -91,7 +91,8 @@ function webhook.format(event, format)
   check_name(format, FORMATS, "format", 2)
   check_event(event, "format")
   local body, content_type, code = written(core.format, event, format)
-  return body, content_type, code
+  if not body then return nil, content_type, code end
+  return body, content_type
 end
 
 --- What a person reads, as plain text for terminals and logs.
@@ -102,7 +103,8 @@ function webhook.preview(event, format)
   check_name(format, FORMATS, "format", 2)
   check_event(event, "preview")
   local text, message, code = written(core.preview, event)
-  return text, message, code
+  if not text then return nil, message, code end
+  return text
 end
 
 local SEND = {
