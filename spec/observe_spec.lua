@@ -409,6 +409,9 @@ describe("what happens", function()
       local _, records = open_logged({ timeout = 0.3 })
       sample.hook(hooks, receiver.url .. "/hang")
       assert(hooks:emit(sample.job_finished()))
+      wait.for_condition("the request to be under way", 10, function() -- what is only queued is not sent any more
+        return receiver:total("/hang") == 1
+      end)
       assert.is_true(hooks:close(5))
       assert.equal(1, #records)
       assert.equal("timeout", records[1].error)

@@ -33,7 +33,8 @@ static int prune(lua_State *L) {
   const struct lw_clock *clock = lw_system_clock();
   int64_t age = (int64_t)(luaL_checknumber(L, 2) * 1000);
   int64_t limit = (int64_t)luaL_optnumber(L, 3, 9e15);
-  struct pruning pruning = {.walk.before = clock->now(clock->context) - age};
+  /* + 1: with an age of 0 also what was made in this very millisecond */
+  struct pruning pruning = {.walk.before = clock->now(clock->context) - age + 1};
   struct lw_error error;
   int64_t total = 0;
   while (!pruning.walk.done && total < limit) {
