@@ -40,6 +40,8 @@ static const char *const upgrades[] = {
     "ALTER TABLE attempts ADD COLUMN response_headers_cut {i} NOT NULL DEFAULT 0",
     "ALTER TABLE webhooks ADD COLUMN signing TEXT",
     "ALTER TABLE webhooks ADD COLUMN old_secrets TEXT",
+    "ALTER TABLE webhooks ADD COLUMN settings TEXT",
+    "ALTER TABLE webhooks ADD COLUMN failing_since {i}", /* NULL: its last attempt was a success */
 };
 
 enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };

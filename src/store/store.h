@@ -52,6 +52,9 @@ struct lw_webhook {
   char *channels;        /* NULL: none; names joined by ',' */
   char *signing;         /* NULL: "capawesome"; or names of schemes joined by ',' */
   char *old_secrets;     /* NULL: none; those that a rotation replaced, as delivery/signing.h has them */
+  char *settings;        /* NULL: none; a text as delivery/settings.h has it; may hold secrets */
+  int64_t failing_since; /* milliseconds: its first failure since its last success; 0: it does not fail. Only
+                            read here; enabling a disabled webhook forgets it */
   int64_t created_at, updated_at;
 };
 struct lw_webhook_list {

@@ -7,7 +7,7 @@
 
 #define COLUMNS                                                                                              \
   "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason," \
-  " filter, channels, signing, old_secrets"
+  " filter, channels, signing, old_secrets, settings, failing_since"
 #define QUERY_MAXIMUM 8192
 
 void lw_wipe_text(char **text) {
@@ -19,6 +19,7 @@ void lw_wipe_text(char **text) {
 void lw_webhook_clear(struct lw_webhook *webhook) {
   lw_wipe_text(&webhook->signing_secret);
   lw_wipe_text(&webhook->old_secrets);
+  lw_wipe_text(&webhook->settings);
   free(webhook->app_id);
   free(webhook->name);
   free(webhook->url);
@@ -57,6 +58,7 @@ static void bind_webhook(struct lw_store *store, struct lw_statement *statement,
   driver->bind_text(statement, 13, webhook->channels);
   driver->bind_text(statement, 14, webhook->signing);
   driver->bind_text(statement, 15, webhook->old_secrets);
+  driver->bind_text(statement, 16, webhook->settings);
 }
 
 static bool grow_version(struct lw_store *store, struct lw_error *error) {
@@ -85,7 +87,7 @@ bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *we
   struct lw_statement *statement =
       lw_fixed(store, LW_SQL_WEBHOOK_INSERT,
                "INSERT INTO webhooks (" COLUMNS
-               ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+               ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)",
                error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
@@ -98,8 +100,8 @@ bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *we
       store, LW_SQL_WEBHOOK_UPDATE,
       "UPDATE webhooks SET app_id = $2, name = $3, url = $4, format = $5, events = $6, signing_secret = $7,"
       " enabled = $8, created_at = $9, updated_at = $10, disabled_reason = $11, filter = $12, channels = $13,"
-      " signing = $14, old_secrets = $15 "
-      "WHERE id = $1",
+      " signing = $14, old_secrets = $15, settings = $16,"
+      " failing_since = CASE WHEN enabled = 0 AND $8 = 1 THEN NULL ELSE failing_since END WHERE id = $1",
       error);
   if (statement == NULL) return false;
   bind_webhook(store, statement, webhook);
@@ -147,6 +149,8 @@ static bool read_webhook(struct lw_row *row, void *context) {
   webhook->channels = lw_row_text(row, 12);
   webhook->signing = lw_row_text(row, 13);
   webhook->old_secrets = lw_row_text(row, 14);
+  webhook->settings = lw_row_text(row, 15);
+  webhook->failing_since = lw_row_integer(row, 16);
   return true;
 }
 
