@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "delivery/chat_errors.h"
 #include "transport/http_date.h"
 
 /* -- reasons -------------------------------------------------------------------------------------- */
@@ -102,15 +103,42 @@ static int64_t discord_retry_after(const struct lw_response *response) {
   return read_seconds(at, (size_t)(end - at), &wait) > 0 ? bounded(wait) : 0;
 }
 
-/* -- the verdict ---------------------------------------------------------------------------------- */
+/* X-RateLimit-Remaining: 0 and X-RateLimit-Reset-After: 1.5 */
+static int64_t discord_reset_after(const struct lw_response *response) {
+  size_t length;
+  int64_t wait;
+  const char *remaining = find_header(response, "x-ratelimit-remaining", &length);
+  if (remaining == NULL || length != 1 || *remaining != '0') return 0;
+  const char *reset = find_header(response, "x-ratelimit-reset-after", &length);
+  if (reset == NULL || length == 0) return 0;
+  return read_seconds(reset, length, &wait) == length ? bounded(wait) : 0;
+}
 
 static bool is(const char *text, const char *word) {
   return text && strcmp(text, word) == 0;
 }
 
+static int64_t wait_of(const char *format, const struct lw_response *response, int64_t now) {
+  if (response->status == 429 && is(format, "discord")) {
+    int64_t exact = discord_retry_after(response);
+    if (exact > 0) return exact;
+  }
+  return retry_after(response, now);
+}
+
+static int64_t pause_of(const char *format, const struct lw_response *response, int64_t now) {
+  bool asks = response->status == 429 || response->status == 503;
+  int64_t pause = asks ? wait_of(format, response, now) : 0;
+  int64_t reset = is(format, "discord") ? discord_reset_after(response) : 0;
+  return reset > pause ? reset : pause;
+}
+
+/* -- the verdict ---------------------------------------------------------------------------------- */
+
 static struct lw_verdict of_failure(const struct lw_response *response) {
   if (is(response->error_code, "refused_address"))
-    return (struct lw_verdict){LW_VERDICT_FINAL, 0, "the address is one that may not be called"};
+    return (struct lw_verdict){.kind = LW_VERDICT_FINAL,
+                               .reason = "the address is one that may not be called"};
   return (struct lw_verdict){.kind = LW_VERDICT_AGAIN};
 }
 
@@ -120,18 +148,32 @@ static bool may_come_again(const char *format, int status) {
   return (status == 408 || status == 425) && !is(format, "slack");
 }
 
-struct lw_verdict lw_verdict_of(const char *format, const struct lw_response *response, int64_t now) {
-  int status = response->status;
-  if (response->error_code) return of_failure(response);
+static struct lw_verdict of_status(const char *format, int status) {
   if (status >= 200 && status <= 299) return (struct lw_verdict){.kind = LW_VERDICT_SUCCESS};
-  if (status == 410) return (struct lw_verdict){LW_VERDICT_DISABLE, 0, "410: the receiver is gone for good"};
+  if (status == 410)
+    return (struct lw_verdict){.kind = LW_VERDICT_DISABLE, .reason = "410: the receiver is gone for good"};
   if (status == 404 && is(format, "discord"))
-    return (struct lw_verdict){LW_VERDICT_DISABLE, 0, "404: Discord does not know this webhook any more"};
-  if (!may_come_again(format, status)) return (struct lw_verdict){LW_VERDICT_FINAL, 0, reason_of(status)};
-  struct lw_verdict again = {LW_VERDICT_AGAIN, retry_after(response, now), NULL};
-  if (status == 429 && is(format, "discord")) {
-    int64_t exact = discord_retry_after(response);
-    if (exact > 0) again.wait = exact;
-  }
-  return again;
+    return (struct lw_verdict){.kind = LW_VERDICT_DISABLE,
+                               .reason = "404: Discord does not know this webhook any more"};
+  if (may_come_again(format, status)) return (struct lw_verdict){.kind = LW_VERDICT_AGAIN};
+  return (struct lw_verdict){.kind = LW_VERDICT_FINAL, .reason = reason_of(status)};
+}
+
+/* An error that is permanent does not keep a webhook that is gone from being disabled. */
+static struct lw_verdict of_answer(const char *format, const struct lw_response *response) {
+  struct lw_verdict verdict = of_status(format, response->status);
+  if (response->status < 400 || response->status > 499 || response->status == 429) return verdict;
+  struct lw_chat_error said = lw_chat_error_of(format, response);
+  if (said.kind == LW_CHAT_OVERLOADED && response->status != 404)
+    return (struct lw_verdict){.kind = LW_VERDICT_AGAIN};
+  if (said.kind != LW_CHAT_PERMANENT || verdict.kind == LW_VERDICT_DISABLE) return verdict;
+  return (struct lw_verdict){.kind = LW_VERDICT_FINAL, .reason = said.reason};
+}
+
+struct lw_verdict lw_verdict_of(const char *format, const struct lw_response *response, int64_t now) {
+  if (response->error_code) return of_failure(response);
+  struct lw_verdict verdict = of_answer(format, response);
+  if (verdict.kind == LW_VERDICT_AGAIN) verdict.wait = wait_of(format, response, now);
+  verdict.pause = pause_of(format, response, now);
+  return verdict;
 }

@@ -4,7 +4,13 @@
  * 2xx is a success. 408, 425, 429, 5xx and every failure to get an answer (DNS, connect, TLS, timeout, reset)
  * are tried again, after what Retry-After asks for where that is longer than the schedule (RFC 9110,
  * section 10.2.3). 410 disables the webhook (Standard Webhooks, "Responding to failures"), and so does
- * Discord's 404: its documentation asks never to call such a URL again. Any other answer is final at once. */
+ * Discord's 404: its documentation asks never to call such a URL again. Any other answer is final at once.
+ * What a chat service says in the body of a 4xx but 429 goes before its status (chat_errors.h), but for
+ * Discord's 404.
+ *
+ * An answer can also ask that the whole webhook be left alone for a while: 429 and 503 do by Retry-After, and
+ * Discord by the headers of any answer that used up its rate
+ * (https://discord.com/developers/docs/topics/rate-limits). */
 #ifndef LW_DELIVERY_VERDICT_H
 #define LW_DELIVERY_VERDICT_H
 
@@ -25,6 +31,7 @@ enum lw_verdict_kind {
 struct lw_verdict {
   enum lw_verdict_kind kind;
   int64_t wait;       /* LW_VERDICT_AGAIN: milliseconds that the receiver asks for; 0: nothing */
+  int64_t pause;      /* milliseconds for which nothing more should be sent to this webhook; 0: none */
   const char *reason; /* FINAL and DISABLE: why, for people; static */
 };
 
