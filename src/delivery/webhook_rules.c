@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "delivery/choice.h"
 #include "delivery/filter.h"
+#include "delivery/settings.h"
 #include "delivery/signing.h"
 #include "payload/event.h"
 #include "payload/formats.h"
@@ -43,6 +44,12 @@ static bool check_filter(const char *text, struct lw_error *error) {
   return filter != NULL;
 }
 
+static bool check_settings(const char *text, struct lw_error *error) {
+  struct lw_settings *settings = lw_settings_parse(text, error);
+  lw_settings_drop(settings);
+  return settings != NULL;
+}
+
 static bool check_text(const char *field, const char *text, struct lw_error *error) {
   if (text == NULL || lw_utf8_valid_prefix(text, strlen(text)) == strlen(text)) return true;
   return lw_fail(error, "invalid", "%s: not valid UTF-8", field);
@@ -65,5 +72,6 @@ bool lw_webhook_check(const struct lw_webhook *webhook, struct lw_error *error) 
   }
   if (webhook->channels && !lw_channels_check(webhook->channels, error)) return false;
   return check_format(webhook, error) && check_events(webhook->events, error) &&
-         check_filter(webhook->filter, error) && lw_signing_check(webhook, error);
+         check_filter(webhook->filter, error) && check_settings(webhook->settings, error) &&
+         lw_signing_check(webhook, error);
 }

@@ -134,6 +134,14 @@ bool lw_network_parse(const char *text, struct lw_network *network, struct lw_er
   return true;
 }
 
+void lw_network_format(const struct lw_network *network, char text[LW_ADDRESS_TEXT_SIZE]) {
+  bool is_v4 = network->prefix >= MAPPED_BITS && is_mapped(network->bytes);
+  int first = is_v4 ? MAPPED_BITS : 0;
+  char address[INET6_ADDRSTRLEN] = "?";
+  inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + first / 8, address, sizeof address);
+  snprintf(text, LW_ADDRESS_TEXT_SIZE, "%s/%d", address, network->prefix - first);
+}
+
 bool lw_address_allowed(const struct lw_address_policy *policy, const struct sockaddr *address) {
   uint8_t bytes[ADDRESS_BYTES];
   if (policy->allow_all) return true;

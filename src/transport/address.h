@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-#define LW_ADDRESS_MAX_NETWORKS 64
+#define LW_ADDRESS_MAX_NETWORKS 128
 #define LW_ADDRESS_TEXT_SIZE 64
 
 struct lw_network {
@@ -28,6 +28,8 @@ struct lw_address_policy {
 
 /* "10.0.0.0/8", "fd00::/8", or a single address. Host bits that are set are an error. */
 bool lw_network_parse(const char *text, struct lw_network *network, struct lw_error *error);
+/* The same as text, which parses to the same network: always with its prefix. */
+void lw_network_format(const struct lw_network *network, char text[LW_ADDRESS_TEXT_SIZE]);
 
 /* True when `policy` lets this socket address be called. */
 bool lw_address_allowed(const struct lw_address_policy *policy, const struct sockaddr *address);
