@@ -312,6 +312,7 @@ static void wait_hanging(struct server *server, int count) {
 struct user {
   struct lw_sender *sender;
   struct lw_lane *lane;
+  struct lw_request_options options; /* of the next request */
   struct server *server;
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -337,9 +338,13 @@ static void on_idle(void *context) {
 }
 
 static void open_user(struct user *user, struct server *server, int max_in_flight, bool allow) {
-  struct lw_lane_options options = {.max_in_flight = max_in_flight, .max_response_body = 1024};
-  *user = (struct user){.server = server};
-  options.addresses.allow_all = allow;
+  struct lw_lane_options options = {.max_in_flight = max_in_flight};
+  *user = (struct user){.server = server,
+                        .options = {.serial = lw_request_options_serial(),
+                                    .timeout = 20000,
+                                    .connect_timeout = 5000,
+                                    .max_response_body = 1024,
+                                    .addresses.allow_all = allow}};
   pthread_mutex_init(&user->mutex, NULL);
   pthread_cond_init(&user->changed, NULL);
   user->sender = lw_sender_acquire(NULL);
@@ -364,16 +369,23 @@ static void close_user(struct user *user) {
   pthread_cond_destroy(&user->changed);
 }
 
-static struct lw_request *make(int port, const char *path) {
-  char url[100];
-  snprintf(url, sizeof url, "http://127.0.0.1:%d%s", port, path);
+static struct lw_request *make_for(struct user *user, const char *url) {
   struct lw_request *request = lw_request_new(url);
   assert_non_null(request);
+  request->options = &user->options;
   request->body = "a\"body";
   request->body_length = 6;
-  request->timeout = 20000;
-  request->connect_timeout = 5000;
   return request;
+}
+
+static struct lw_request *make_at(struct user *user, int port, const char *path) {
+  char url[100];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d%s", port, path);
+  return make_for(user, url);
+}
+
+static struct lw_request *make(struct user *user, const char *path) {
+  return make_at(user, user->server->port, path);
 }
 
 /* Idle comes after done, so having seen it means the batch is complete. */
@@ -408,7 +420,7 @@ static int stop_user(void **state) {
 
 static void posts_and_reads_the_answer(void **state) {
   struct user *user = *state;
-  struct lw_request *request = make(user->server->port, "/ok?x=1");
+  struct lw_request *request = make(user, "/ok?x=1");
   assert_true(lw_request_add_header(request, "Content-Type", "application/json"));
   assert_true(lw_request_add_header(request, "X-Empty", ""));
   assert_false(lw_request_add_header(request, "X-Bad", "a\r\nb"));
@@ -433,7 +445,7 @@ static void posts_and_reads_the_answer(void **state) {
 
 static void reuses_connections(void **state) {
   struct user *user = *state;
-  for (int i = 0; i < 5; i++) assert_int_equal(exchange(user, make(user->server->port, "/ok"))->status, 201);
+  for (int i = 0; i < 5; i++) assert_int_equal(exchange(user, make(user, "/ok"))->status, 201);
   assert_int_equal(user->server->peers, 1);
 }
 
@@ -448,10 +460,10 @@ static int64_t processor_ms(void) {
 static void a_peer_that_leaves_does_not_keep_us_busy(void **state) {
   struct user *user = *state;
   for (int i = 1; i <= 3; i++) {
-    assert_int_equal(exchange(user, make(user->server->port, "/leave"))->status, 200);
+    assert_int_equal(exchange(user, make(user, "/leave"))->status, 200);
     usleep(5000);
-    assert_int_equal(exchange(user, make(user->server->port, "/ok"))->status, 201);
-    assert_int_equal(exchange(user, make(user->server->port, "/leave"))->status, 200);
+    assert_int_equal(exchange(user, make(user, "/ok"))->status, 201);
+    assert_int_equal(exchange(user, make(user, "/leave"))->status, 200);
     usleep(5000);
   }
   int64_t before = processor_ms();
@@ -463,7 +475,7 @@ static void many_requests_all_come_back(void **state) {
   struct user *user = *state;
   struct lw_request *list = NULL;
   for (int i = 0; i < 500; i++) {
-    struct lw_request *request = make(user->server->port, "/ok");
+    struct lw_request *request = make(user, "/ok");
     request->next = list;
     list = request;
   }
@@ -476,8 +488,8 @@ static void many_requests_all_come_back(void **state) {
 
 static void timeout_is_called_timeout(void **state) {
   struct user *user = *state;
-  struct lw_request *request = make(user->server->port, "/hang?secret");
-  request->timeout = 50;
+  struct lw_request *request = make(user, "/hang?secret");
+  user->options.timeout = 50;
   const struct lw_response *response = exchange(user, request);
   assert_string_equal(response->error_code, "timeout");
   assert_string_equal(response->error, "timeout: no complete answer from 127.0.0.1 within 50 ms");
@@ -487,22 +499,23 @@ static void timeout_is_called_timeout(void **state) {
 static void loopback_is_refused(void **state) {
   struct user *user = *state;
   struct user strict;
-  assert_int_equal(exchange(user, make(user->server->port, "/ok"))->status, 201);
+  assert_int_equal(exchange(user, make(user, "/ok"))->status, 201);
   open_user(&strict, user->server, 2, false);
   /* The first lane left a connection open: the strict lane must not ride on it. */
-  const struct lw_response *response = exchange(&strict, make(user->server->port, "/ok"));
+  const struct lw_response *response = exchange(&strict, make(&strict, "/ok"));
   assert_string_equal(response->error_code, "refused_address");
   assert_non_null(strstr(response->error, "address 127.0.0.1 of 127.0.0.1 is not allowed"));
   assert_non_null(strstr(response->error, "allow_networks"));
-  struct lw_request *request = make(1, "/ok");
+  struct lw_request *request = make_at(&strict, 1, "/ok");
   assert_string_equal(exchange(&strict, request)->error_code, "refused_address");
   close_user(&strict);
 }
 
 static void connect_refused(void **state) {
+  struct user *user = *state;
   int port;
   int fd = listen_anywhere(&port); /* bound, not listening */
-  const struct lw_response *response = exchange(*state, make(port, "/token-in-path"));
+  const struct lw_response *response = exchange(user, make_at(user, port, "/token-in-path"));
   assert_string_equal(response->error_code, "connect");
   assert_null(strstr(response->error, "token-in-path"));
   close(fd);
@@ -510,16 +523,16 @@ static void connect_refused(void **state) {
 
 static void reset_and_bad_url(void **state) {
   struct user *user = *state;
-  assert_string_equal(exchange(user, make(user->server->port, "/reset"))->error_code, "reset");
-  struct lw_request *request = lw_request_new("file:///etc/passwd");
+  assert_string_equal(exchange(user, make(user, "/reset"))->error_code, "reset");
+  struct lw_request *request = make_for(user, "file:///etc/passwd");
   assert_string_equal(exchange(user, request)->error_code, "network");
   assert_null(strstr(request->response.error, "passwd"));
-  assert_string_equal(exchange(user, lw_request_new("http://a b/"))->error_code, "network");
+  assert_string_equal(exchange(user, make_for(user, "http://a b/"))->error_code, "network");
 }
 
 static void large_body_is_capped(void **state) {
   struct user *user = *state;
-  const struct lw_response *response = exchange(user, make(user->server->port, "/big"));
+  const struct lw_response *response = exchange(user, make(user, "/big"));
   assert_null(response->error_code);
   assert_int_equal(response->status, 200);
   assert_int_equal(response->body_length, 1024);
@@ -528,7 +541,7 @@ static void large_body_is_capped(void **state) {
 
 static void many_headers_are_cut_and_marked(void **state) {
   struct user *user = *state;
-  const struct lw_response *response = exchange(user, make(user->server->port, "/headers"));
+  const struct lw_response *response = exchange(user, make(user, "/headers"));
   assert_null(response->error_code);
   assert_int_equal(response->status, 200);
   assert_int_equal(response->headers_length, LW_SENDER_MAX_RESPONSE_HEADERS);
@@ -536,7 +549,7 @@ static void many_headers_are_cut_and_marked(void **state) {
   assert_memory_equal(response->headers, "Content-Length: 0\nX-Many: 0123456789\n", 37);
   assert_false(response->body_cut);
   /* those of an interim answer do not count, nor those of the answer before on the same connection */
-  response = exchange(user, make(user->server->port, "/headers?few"));
+  response = exchange(user, make(user, "/headers?few"));
   assert_false(response->headers_cut);
   const char *end = "X-Last: 1 folded\n";
   assert_memory_equal(response->headers + response->headers_length - strlen(end), end, strlen(end));
@@ -544,7 +557,7 @@ static void many_headers_are_cut_and_marked(void **state) {
 
 static void header_flood_is_given_up(void **state) {
   struct user *user = *state;
-  const struct lw_response *response = exchange(user, make(user->server->port, "/flood"));
+  const struct lw_response *response = exchange(user, make(user, "/flood"));
   assert_string_equal(response->error_code, "too_large");
   assert_int_equal(response->status, 0);
 }
@@ -553,7 +566,7 @@ static void close_cancels_running_and_queued(void **state) {
   struct user *user = *state;
   struct lw_request *list = NULL;
   for (int i = 0; i < 5; i++) {
-    struct lw_request *request = make(user->server->port, "/hang");
+    struct lw_request *request = make(user, "/hang");
     request->next = list;
     list = request;
   }
@@ -570,10 +583,10 @@ static void close_cancels_running_and_queued(void **state) {
 
 static void recall_cancels_what_is_queued(void **state) {
   struct user *user = *state;
-  for (int i = 0; i < 5; i++) lw_lane_submit(user->lane, make(user->server->port, "/hang"));
+  for (int i = 0; i < 5; i++) lw_lane_submit(user->lane, make(user, "/hang"));
   wait_hanging(user->server, 2);
   lw_lane_recall(user->lane);
-  lw_lane_submit(user->lane, make(user->server->port, "/hang"));
+  lw_lane_submit(user->lane, make(user, "/hang"));
   wait_back(user, 3);
   assert_int_equal(lw_lane_running(user->lane), 2);
   for (struct lw_request *request = user->back; request; request = request->next)
@@ -586,12 +599,11 @@ static void recall_cancels_what_is_queued(void **state) {
 static void lanes_do_not_wait_for_each_other(void **state) {
   struct user *user = *state;
   struct user other;
-  lw_lane_submit(user->lane, make(user->server->port, "/hang"));
+  lw_lane_submit(user->lane, make(user, "/hang"));
   open_user(&other, user->server, 1, true);
   assert_ptr_equal(other.sender, user->sender);
   wait_hanging(user->server, 1);
-  for (int i = 0; i < 3; i++)
-    assert_int_equal(exchange(&other, make(user->server->port, "/ok"))->status, 201);
+  for (int i = 0; i < 3; i++) assert_int_equal(exchange(&other, make(&other, "/ok"))->status, 201);
   assert_int_equal(lw_lane_running(user->lane), 1);
   assert_int_equal(lw_lane_running(other.lane), 0);
   close_user(&other);
