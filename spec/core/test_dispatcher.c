@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "delivery/dispatcher.h"
+#include "local_settings.h"
 
 #define NO_BOUNDS .since = -1, .before = -1
 enum { MAX_PEERS = 256, MAX_SEEN = 4096, BODY_SIZE = 32, PATIENCE_MS = 20000 };
@@ -206,20 +207,18 @@ static int tear_down(void **state) {
 }
 
 static struct lw_dispatcher_options options(void) {
-  struct lw_dispatcher_options options = {.connections = 8,
-                                          .timeout = PATIENCE_MS,
-                                          .connect_timeout = PATIENCE_MS,
-                                          .lease = PATIENCE_MS,
-                                          .max_response_body = 1000,
-                                          .addresses = {.count = 1},
-                                          .retry = {.count = 4, .delays = {20, 20, 20, 20}}};
-  OK(lw_network_parse("127.0.0.0/8", &options.addresses.allowed[0], &error));
-  return options;
+  struct lw_retry_schedule retry = {.count = 4, .delays = {20, 20, 20, 20}};
+  return (struct lw_dispatcher_options){.settings = local_settings(PATIENCE_MS, retry),
+                                        .connections = 8,
+                                        .max_in_flight_per_host = 8,
+                                        .lease = PATIENCE_MS};
 }
 
+/* With a reference to the settings that it takes over. */
 static struct lw_dispatcher *open_with(struct lw_dispatcher_options options) {
   struct lw_dispatcher *dispatcher;
   OK((dispatcher = lw_dispatcher_open(path, &options, &error)) != NULL);
+  lw_settings_drop(options.settings);
   return dispatcher;
 }
 
@@ -503,7 +502,7 @@ static void close_gives_flights_back(void **state) {
   assert_int_equal(left.claimed, 0);
   assert_int_equal(left.due, 6);
   set_receiver(false, 0);
-  dispatcher = open_with(few);
+  dispatcher = open_with(options());
   drain(dispatcher);
   close_dispatcher(dispatcher);
   for (int i = 0; i < 6; i++) {
@@ -563,7 +562,9 @@ static void take_claims(struct lw_store *other, const struct lw_id *thief, size_
   OK(lw_store_begin(other, &error));
   OK(lw_store_take_over(other, far, &freed, &error));
   OK(lw_store_heartbeat(other, thief, far, false, &lost, &error));
-  OK(lw_store_claim(other, thief, now_ms(), 100, &list, &error));
+  struct lw_due_line line;
+  OK(lw_store_next_line(other, NULL, &line, &lost, &error));
+  OK(lw_store_claim(other, thief, &line.webhook_id, now_ms(), 100, &list, &error));
   OK(lw_store_commit(other, &error));
   assert_int_equal(list.count, expected);
   lw_claim_list_free(&list);

@@ -548,7 +548,9 @@ static void a_filter_of_a_newer_version_is_left_to_it(void **state) {
   assert_true(lw_event_pack(&event, &packed));
   struct lw_emit_item item = {.app_id = "app", .event = "job_finished", .packed = packed.data};
   struct lw_routing routing;
-  lw_routing_init(&routing);
+  struct lw_settings *defaults = lw_settings_default();
+  bool reloaded;
+  lw_routing_init(&routing, defaults);
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     struct lw_webhook webhook = {.id = {{(uint8_t)(i + 1)}},
                                  .app_id = (char *)"app",
@@ -561,7 +563,7 @@ static void a_filter_of_a_newer_version_is_left_to_it(void **state) {
     bool found;
     size_t at = 0;
     assert_true(lw_store_insert_webhook(store, &webhook, &error));
-    assert_true(lw_routing_refresh(&routing, store, &error));
+    assert_true(lw_routing_refresh(&routing, store, &reloaded, &error));
     struct lw_route *route = lw_routing_find(&routing, &webhook.id);
     assert_non_null(route); /* what was stored for it is sent */
     assert_true(route->patterns);
@@ -571,6 +573,7 @@ static void a_filter_of_a_newer_version_is_left_to_it(void **state) {
     assert_true(lw_store_delete_webhook(store, &webhook.id, &found, &error));
   }
   lw_routing_free(&routing);
+  lw_settings_drop(defaults);
   lw_store_close(store);
   lw_buffer_free(&packed);
   lw_event_free(&event);

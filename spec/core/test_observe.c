@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "delivery/dispatcher.h"
+#include "local_settings.h"
 
 enum { PATIENCE_MS = 20000, LOOK_MS = 5, MANY = 64 };
 
@@ -43,15 +44,14 @@ static int set_up(void **state) {
   snprintf(path, sizeof path, "%s/store.db", folder);
   records = lw_records_new(true);
   other = lw_store_open(path, &error);
-  struct lw_dispatcher_options options = {.connections = 4,
-                                          .timeout = 300,
-                                          .connect_timeout = 300,
-                                          .lease = 600,
-                                          .max_response_body = 100,
-                                          .records = records,
-                                          .addresses.count = 1};
-  if (!lw_network_parse("127.0.0.0/8", &options.addresses.allowed[0], &error)) return -1;
+  struct lw_dispatcher_options options = {
+      .settings = local_settings(300, (struct lw_retry_schedule){.count = 0}),
+      .connections = 4,
+      .max_in_flight_per_host = 4,
+      .lease = 600,
+      .records = records};
   dispatcher = lw_dispatcher_open(path, &options, &error);
+  lw_settings_drop(options.settings);
   return dispatcher && other ? 0 : -1;
 }
 

@@ -26,22 +26,6 @@ static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_erro
   return d->reader != NULL;
 }
 
-static bool copy_text(const char *text, const char **copy) {
-  *copy = text ? strdup(text) : NULL;
-  return text == NULL || *copy != NULL;
-}
-
-static bool copy_request_options(struct lw_dispatcher *d, struct lw_error *error) {
-  d->request_options = (struct lw_request_options){.serial = lw_request_options_serial(),
-                                                   .timeout = d->options.timeout,
-                                                   .connect_timeout = d->options.connect_timeout,
-                                                   .max_response_body = d->options.max_response_body,
-                                                   .addresses = d->options.addresses};
-  return (copy_text(d->options.user_agent, &d->request_options.user_agent) &&
-          copy_text(d->options.ca_file, &d->request_options.ca_file)) ||
-         lw_fail(error, "memory", "out of memory");
-}
-
 static bool open_lane(struct lw_dispatcher *d, struct lw_error *error) {
   d->sender = lw_sender_acquire(error);
   if (d->sender == NULL) return false;
@@ -74,9 +58,9 @@ static void init_locks(struct lw_dispatcher *d) {
 static void dispose(struct lw_dispatcher *d) {
   if (d->lane) lw_lane_close(d->lane, 0);
   if (d->sender) lw_sender_release(d->sender);
-  free((char *)d->request_options.user_agent);
-  free((char *)d->request_options.ca_file);
+  lw_turns_free(&d->turns);
   lw_routing_free(&d->routing);
+  lw_settings_drop(d->options.settings);
   lw_bodies_free(&d->bodies);
   lw_record_queue_clear(&d->staged_records);
   lw_store_close(d->reader);
@@ -95,17 +79,17 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
     return NULL;
   }
   d->pid = getpid();
-  d->clock = lw_system_clock();
+  d->clock = options->clock ? options->clock : lw_system_clock();
   d->options = *options;
+  lw_settings_keep(d->options.settings);
   d->mailbox_end = &d->mailbox;
   d->ids.clock = d->message_ids.clock = d->clock;
   lw_id_next(&d->ids, &d->id);
-  lw_routing_init(&d->routing);
+  lw_routing_init(&d->routing, d->options.settings);
+  lw_turns_init(&d->turns, d->options.connections, d->options.max_in_flight_per_host);
   lw_bodies_init(&d->bodies);
   init_locks(d);
-  if (copy_request_options(d, error) && open_store(d, path, error) && open_lane(d, error) &&
-      start_thread(d, error))
-    return d;
+  if (open_store(d, path, error) && open_lane(d, error) && start_thread(d, error)) return d;
   dispose(d);
   return NULL;
 }

@@ -16,38 +16,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "delivery/metrics.h"
 #include "delivery/records.h"
-#include "delivery/retry.h"
+#include "delivery/settings.h"
 #include "store/store.h"
-#include "transport/address.h"
 
 /* Events that wait to be stored, and their bodies together; one larger batch may come alone. */
 #define LW_MAILBOX_EVENTS 10000
 #define LW_MAILBOX_BYTES (64 * 1024 * 1024)
 /* Deliveries claimed by one dispatcher at a time; it claims no more once their bodies together pass the
  * second. */
-#define LW_MAX_CLAIMS 4096
+#define LW_MAX_CLAIMS 5120
 #define LW_MAX_CLAIM_BYTES (64 * 1024 * 1024)
 #define LW_BATCH_EVENTS 1024 /* events taken into one transaction (one emit_all may be more) */
 #define LW_POLL_MS 500       /* how often other processes' deliveries are looked for */
 #define LW_CLOSE_GRACE_MS 500
 
 struct lw_dispatcher_options {
-  int connections;            /* 1 to 1024 */
-  int64_t timeout;            /* milliseconds, one attempt */
-  int64_t connect_timeout;    /* milliseconds */
-  int64_t lease;              /* milliseconds */
-  size_t max_response_body;   /* bytes */
-  int64_t idempotency_window; /* milliseconds */
-  int64_t retention;          /* milliseconds that finished deliveries are kept; 0: for ever */
-  struct lw_address_policy addresses;
-  struct lw_retry_schedule retry;
-  const char *user_agent;     /* NULL: the default */
-  const char *ca_file;        /* NULL: the system's */
-  struct lw_records *records; /* where to tell what happens; NULL: nowhere. Must outlive the dispatcher */
+  struct lw_settings *settings; /* complete: what a webhook does not say itself. The dispatcher keeps it */
+  int connections;              /* requests under way at once: 1 to 1024 */
+  int max_in_flight_per_host;   /* 1 to 1024 */
+  int64_t lease;                /* milliseconds */
+  int64_t idempotency_window;   /* milliseconds */
+  int64_t retention;            /* milliseconds that finished deliveries are kept; 0: for ever */
+  struct lw_records *records;   /* where to tell what happens; NULL: nowhere. Must outlive the dispatcher */
+  const struct lw_clock *clock; /* NULL: the system's. Must outlive the dispatcher */
 };
 
 struct lw_dispatcher;

@@ -1,22 +1,74 @@
 #include "delivery/engine.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/deadline.h"
 #include "base/exit_gate.h"
 #include "delivery/observe.h"
+#include "delivery/outcomes.h"
+#include "transport/url.h"
 
 enum {
   OUTCOME_BATCH = 512,   /* so many outcomes are worth a commit of their own, */
   OUTCOME_LINGER_MS = 8, /* fewer wait so long for company */
   FIRST_PAUSE_MS = 50,   /* after a transaction that failed, doubling */
-  LONGEST_PAUSE_MS = 2000,
-  CLAIM_STEP = 256 /* deliveries claimed in one transaction */
+  LONGEST_PAUSE_MS = 2000
 };
 
 static int64_t now_ms(const struct lw_dispatcher *d) {
   return d->clock->now(d->clock->context);
+}
+
+static int64_t now_ticks(const struct lw_dispatcher *d) {
+  return d->clock->ticks(d->clock->context);
+}
+
+/* -- turns: under the lock, on the engine's thread and the sender's ----------------------------- */
+
+static void come_back(struct lw_dispatcher *d, struct lw_flight *flight) {
+  flight->next = d->outcomes;
+  d->outcomes = flight;
+  d->outcome_count++;
+  if (flight->line->limits.ordered) d->urgent = true;
+}
+
+static void withdraw(struct lw_dispatcher *d, struct lw_flight *flight) {
+  while (flight) {
+    struct lw_flight *next = flight->next;
+    flight->withdrawn = true;
+    come_back(d, flight);
+    flight = next;
+  }
+}
+
+/* What may start now, as the lane takes it. Nothing once the dispatcher closes. */
+static struct lw_request *next_requests(struct lw_dispatcher *d) {
+  if (d->closing) return NULL;
+  struct lw_flight *stale = NULL;
+  struct lw_flight *taken = lw_turns_take(&d->turns, now_ticks(d), &stale);
+  struct lw_request *list = taken ? taken->request : NULL;
+  for (; taken; taken = taken->next) taken->request->next = taken->next ? taken->next->request : NULL;
+  withdraw(d, stale);
+  return list;
+}
+
+static enum lw_throttle_result result_of(const struct lw_verdict *verdict) {
+  if (verdict->kind == LW_VERDICT_SUCCESS) return LW_THROTTLE_GOOD;
+  return verdict->kind == LW_VERDICT_AGAIN ? LW_THROTTLE_BAD : LW_THROTTLE_NEUTRAL;
+}
+
+/* What it says about its webhook. When that breaks, what waits for it goes back to the store. */
+static void judge_line(struct lw_dispatcher *d, struct lw_flight *flight) {
+  struct lw_line *line = flight->line;
+  int64_t now = now_ticks(d);
+  bool broken = lw_throttle_broken(&line->throttle);
+  lw_turns_finish(&d->turns, flight, now, result_of(&flight->verdict));
+  if (flight->verdict.pause > 0) lw_throttle_hold(&line->throttle, now + flight->verdict.pause * 1000);
+  flight->broke = !broken && lw_throttle_broken(&line->throttle);
+  flight->mended = broken && !lw_throttle_broken(&line->throttle);
+  if (flight->broke) withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
 /* -- what the sender calls, on its thread ------------------------------------------------------- */
@@ -24,84 +76,66 @@ static int64_t now_ms(const struct lw_dispatcher *d) {
 void lw_engine_done(struct lw_request *request, void *context) {
   struct lw_dispatcher *d = context;
   struct lw_flight *flight = request->context;
+  bool unsent = lw_flight_unsent(flight);
+  if (!unsent) lw_flight_judge(flight, now_ms(d));
   pthread_mutex_lock(&d->mutex);
-  flight->next = d->outcomes;
-  d->outcomes = flight;
-  d->outcome_count++;
+  if (unsent)
+    lw_turns_unsent(&d->turns, flight, now_ticks(d));
+  else
+    judge_line(d, flight);
+  come_back(d, flight);
   pthread_mutex_unlock(&d->mutex);
 }
 
 void lw_engine_idle(void *context) {
   struct lw_dispatcher *d = context;
   pthread_mutex_lock(&d->mutex);
+  struct lw_request *list = next_requests(d);
   pthread_cond_signal(&d->wake);
   pthread_mutex_unlock(&d->mutex);
+  if (list) lw_lane_submit(d->lane, list);
 }
 
 /* -- inside a transaction ----------------------------------------------------------------------- */
 
-static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
-  flight->next = d->planned;
-  d->planned = flight;
-  d->planning.count++;
-  d->planning.bytes += flight->body_length;
+static void unroute(struct lw_line *line, void *context) {
+  (void)context;
+  line->routed = false;
 }
 
-/* How many deliveries may be claimed. */
-static int64_t room(const struct lw_dispatcher *d) {
-  if (d->claimed.bytes + d->planning.bytes >= LW_MAX_CLAIM_BYTES) return 0;
-  return LW_MAX_CLAIMS - d->claimed.count - d->planning.count;
+static void drop_unrouted(struct lw_line *line, void *context) {
+  struct lw_dispatcher *d = context;
+  if (!line->routed) withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
-static bool may_claim(const struct lw_dispatcher *d) {
-  return !d->winding_down && room(d) > 0;
+/* Each route gets its line, and what waits in a line whose webhook is gone leaves it. */
+static bool form_lines(struct lw_dispatcher *d, struct lw_error *error) {
+  bool ok = true;
+  pthread_mutex_lock(&d->mutex);
+  lw_turns_each(&d->turns, unroute, NULL);
+  for (size_t i = 0; ok && i < d->routing.count; i++) {
+    struct lw_route *route = &d->routing.by_app[i];
+    char host[LW_URL_HOST_SIZE];
+    lw_url_host(route->webhook->url, host);
+    route->line = lw_turns_line(&d->turns, &route->webhook->id, &route->settings->limits, host);
+    ok = route->line != NULL;
+    if (ok) route->line->routed = true;
+  }
+  if (ok) lw_turns_each(&d->turns, drop_unrouted, d);
+  d->sweeping = true;
+  pthread_mutex_unlock(&d->mutex);
+  return ok || lw_fail(error, "memory", "out of memory");
 }
 
-static bool out_of_memory(struct lw_error *error) {
-  return lw_fail(error, "memory", "out of memory");
-}
-
-/* A flight that is ready to go, or NULL (memory). */
-static struct lw_flight *make_flight(struct lw_dispatcher *d, const struct lw_id *id,
-                                     const struct lw_route *route, const char *body, size_t length,
-                                     bool own_body) {
-  struct lw_flight *flight = lw_flight_new(id, body, length);
-  if (flight == NULL) return NULL;
-  flight->own_body = own_body;
-  if (lw_flight_prepare(flight, route, now_ms(d), &d->request_options)) return flight;
-  lw_flight_free(flight);
-  return NULL;
+bool lw_engine_refresh(struct lw_dispatcher *d, struct lw_error *error) {
+  bool reloaded;
+  if (!lw_routing_refresh(&d->routing, d->store, &reloaded, error)) return false;
+  return !reloaded || form_lines(d, error);
 }
 
 static bool is_test(const struct lw_emit_item *item) {
   static const struct lw_id none;
   return !lw_id_equal(&item->webhook_id, &none);
-}
-
-static bool store_delivery(struct lw_dispatcher *d, struct lw_emit_item *item, const struct lw_route *route,
-                           struct lw_error *error) {
-  struct lw_delivery_row row = {
-      .message_id = item->id, .webhook_id = route->webhook->id, .due_at = now_ms(d), .test = is_test(item)};
-  const char *body;
-  size_t length;
-  if (!lw_bodies_get(&d->bodies, route->format, &body, &length)) return out_of_memory(error);
-  if (body != item->body) {
-    row.body = body;
-    row.body_length = length;
-  }
-  lw_id_next(&d->ids, &row.id);
-  item->delivery_id = row.id;
-  item->deliveries++;
-  if (!may_claim(d)) {
-    if (row.due_at < d->claim_at) d->claim_at = row.due_at;
-    return lw_store_insert_delivery(d->store, &row, error);
-  }
-  row.claimed_by = &d->id;
-  struct lw_flight *flight = make_flight(d, &row.id, route, body, length, row.body != NULL);
-  if (flight == NULL) return out_of_memory(error);
-  flight->test = row.test;
-  plan(d, flight);
-  return lw_store_insert_delivery(d->store, &row, error);
 }
 
 static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struct lw_error *error) {
@@ -124,10 +158,10 @@ static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struc
     return true;
   }
   lw_bodies_start(&d->bodies, item);
-  if (route != NULL) return store_delivery(d, item, route, error);
+  if (route != NULL) return lw_claims_insert(d, item, route, error);
   size_t at = 0;
   while ((route = lw_routing_next(&d->routing, item, &at)) != NULL)
-    if (!store_delivery(d, item, route, error)) return false;
+    if (!lw_claims_insert(d, item, route, error)) return false;
   return true;
 }
 
@@ -138,33 +172,31 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
   if (command->job == NULL) return true;
   /* A job may make deliveries due: look at once. */
   d->claim_at = 0;
-  return command->job(d->store, command->context, error) && lw_routing_refresh(&d->routing, d->store, error);
+  return command->job(d->store, command->context, error) && lw_engine_refresh(d, error);
 }
 
-/* Its owner can enable it again. What waits for it is canceled, as when the owner disables it. */
-static bool disable(struct lw_dispatcher *d, const struct lw_id *webhook, const char *reason,
-                    struct lw_error *error) {
-  bool changed = false;
-  if (!lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), &changed, error)) return false;
-  if (changed) lw_observe_disabled(d, webhook, reason);
-  return lw_store_cancel_webhook(d->store, webhook, reason, error) &&
-         lw_routing_refresh(&d->routing, d->store, error);
+static void drop_waiting(struct lw_line *line, void *context) {
+  struct lw_dispatcher *d = context;
+  withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
-static bool record(struct lw_dispatcher *d, const struct lw_flight *flight, struct lw_error *error) {
-  if (lw_flight_unsent(flight)) return lw_store_release(d->store, &flight->id, &d->id, error);
-  struct lw_verdict verdict = lw_flight_verdict(flight, now_ms(d));
-  uint32_t random = 0; /* for the delay of a retry */
-  if (verdict.kind == LW_VERDICT_AGAIN) d->clock->random(d->clock->context, &random, sizeof random);
-  struct lw_outcome outcome = lw_flight_outcome(flight, &d->id, &d->options.retry, now_ms(d), random);
-  if (outcome.status == LW_PENDING && outcome.due_at < d->claim_at) d->claim_at = outcome.due_at;
-  if (!lw_store_record(d->store, &outcome, error)) return false;
-  lw_observe_attempt(d, flight, &outcome);
-  return verdict.kind != LW_VERDICT_DISABLE || disable(d, &flight->webhook_id, verdict.reason, error);
+static void drop_all_waiting(struct lw_dispatcher *d) {
+  pthread_mutex_lock(&d->mutex);
+  lw_turns_each(&d->turns, drop_waiting, d);
+  pthread_mutex_unlock(&d->mutex);
 }
 
-/* Other dispatchers took our claims while we were stalled: go on under a new name. What still waits in the
- * sender's queue is theirs to send; what runs may end, and a success of it counts (lw_store_record). */
+static bool count_dispatchers(struct lw_dispatcher *d, struct lw_error *error) {
+  int64_t count;
+  if (!lw_store_dispatchers(d->store, &count, error)) return false;
+  pthread_mutex_lock(&d->mutex);
+  d->turns.share = count < INT_MAX ? (int)count : INT_MAX;
+  pthread_mutex_unlock(&d->mutex);
+  return true;
+}
+
+/* Other dispatchers took our claims while we were stalled: go on under a new name. What still waits is theirs
+ * to send; what runs may end, and a success of it counts (lw_store_record). */
 static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t now = now_ms(d);
   if (now < d->heartbeat_at) return true;
@@ -173,61 +205,46 @@ static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, d->renew, &lost, error)) return false;
   if (lost) {
     lw_observe_lease_lost(d);
+    drop_all_waiting(d);
     if (!d->winding_down) lw_lane_recall(d->lane); /* a closing lane starts nothing */
     lw_id_next(&d->ids, &d->id);
     if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, false, &lost, error)) return false;
   }
   if (!lw_store_take_over(d->store, now, &freed, error)) return false;
   lw_observe_taken_over(d, freed);
+  if (!count_dispatchers(d, error)) return false;
   d->renew = true;
   d->heartbeat_at = now + d->options.lease / 3;
   if (freed > 0) d->claim_at = 0;
   return true;
 }
 
-static bool fly_claim(struct lw_dispatcher *d, const struct lw_claim *claim, struct lw_error *error) {
-  struct lw_route *route = lw_routing_find(&d->routing, &claim->webhook_id);
-  if (route == NULL)
-    return lw_store_cancel_webhook(d->store, &claim->webhook_id, "the webhook is disabled or deleted", error);
-  struct lw_flight *flight =
-      make_flight(d, &claim->id, route, claim->body, claim->body_length, claim->own_body);
-  if (flight == NULL) return out_of_memory(error);
-  flight->attempts = claim->attempts;
-  flight->tries = claim->tries;
-  flight->test = claim->test;
-  plan(d, flight);
+static bool record_returned(struct lw_dispatcher *d, struct lw_error *error) {
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next)
+    if (!lw_outcomes_record(d, flight, error)) return false;
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) lw_claims_feed(d, flight->line);
   return true;
 }
 
-static bool claim_due(struct lw_dispatcher *d, struct lw_error *error) {
-  int64_t now = now_ms(d);
-  if (now < d->claim_at || !may_claim(d)) return true;
-  int limit = room(d) < CLAIM_STEP ? (int)room(d) : CLAIM_STEP;
-  struct lw_claim_list list = {0};
-  if (!lw_store_claim(d->store, &d->id, now, limit, &list, error)) return false;
-  bool ok = true;
-  for (size_t i = 0; ok && i < list.count; i++) ok = fly_claim(d, &list.items[i], error);
-  if (list.count < (size_t)limit) d->claim_at = now + LW_POLL_MS;
-  lw_claim_list_free(&list);
-  return ok;
+/* Those that returned are no longer claimed by us: by the transaction that says so, or not at all. */
+static void count_returned(struct lw_dispatcher *d, int sign) {
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) {
+    d->claimed.count += sign;
+    d->claimed.bytes += (size_t)sign * flight->body_length;
+    flight->line->claims += sign;
+  }
 }
 
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   lw_observe_begin(d);
-  if (!lw_store_begin(d->store, error)) return false;
-  bool ok = keep_lease(d, error) && lw_routing_refresh(&d->routing, d->store, error);
-  for (struct lw_flight *flight = d->returned; ok && flight; flight = flight->next)
-    ok = record(d, flight, error);
-  struct lw_load before = d->claimed;
-  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) {
-    d->claimed.count--;
-    d->claimed.bytes -= flight->body_length;
-  }
+  count_returned(d, -1);
+  bool ok = lw_store_begin(d->store, error) && keep_lease(d, error) && lw_engine_refresh(d, error) &&
+            record_returned(d, error);
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
-  ok = ok && claim_due(d, error) && lw_store_commit(d->store, error);
+  ok = ok && lw_claims_take(d, error) && lw_store_commit(d->store, error);
   if (ok) return true;
-  d->claimed = before;
+  count_returned(d, 1);
   lw_store_rollback(d->store);
   d->routing.version = -1;
   return false;
@@ -243,21 +260,23 @@ static void free_flights(struct lw_flight *flight) {
   }
 }
 
-static void forget_plan(struct lw_dispatcher *d) {
-  d->planned = NULL;
-  d->planning = (struct lw_load){.count = 0};
-}
-
-static void submit_planned(struct lw_dispatcher *d) {
-  struct lw_request *list = NULL; /* planned is newest first: this turns it round */
-  for (struct lw_flight *flight = d->planned; flight; flight = flight->next) {
-    flight->request->next = list;
-    list = flight->request;
+/* What is planned is newest first. */
+static void line_up(struct lw_dispatcher *d) {
+  struct lw_flight *list = NULL;
+  while (d->planned) {
+    struct lw_flight *flight = d->planned;
+    d->planned = flight->next;
+    flight->next = list;
+    list = flight;
+  }
+  while (list) {
+    struct lw_flight *next = list->next;
+    lw_turns_add(&d->turns, list);
+    list = next;
   }
   d->claimed.count += d->planning.count;
   d->claimed.bytes += d->planning.bytes;
-  forget_plan(d);
-  if (list) lw_lane_submit(d->lane, list);
+  d->planning = (struct lw_load){.count = 0};
 }
 
 /* Under the lock: answers everyone in the transaction. Detached commands come back in a list to be freed. */
@@ -286,6 +305,14 @@ static void free_commands(struct lw_command *command) {
   }
 }
 
+/* What returned has been recorded: no flight points to a line that is nobody's any more. */
+static void sweep_lines(struct lw_dispatcher *d) {
+  pthread_mutex_lock(&d->mutex);
+  lw_turns_sweep(&d->turns);
+  pthread_mutex_unlock(&d->mutex);
+  d->sweeping = false;
+}
+
 static void after_commit(struct lw_dispatcher *d) {
   struct lw_error none = {0};
   int64_t claimed = d->claimed.count + d->planning.count;
@@ -293,19 +320,22 @@ static void after_commit(struct lw_dispatcher *d) {
   struct lw_command *garbage = answer(d, true, &none);
   lw_observe_commit(d);
   d->in_flight = claimed;
+  line_up(d);
+  struct lw_request *list = next_requests(d);
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
-  submit_planned(d);
+  if (list) lw_lane_submit(d->lane, list);
   free_flights(d->returned);
   d->returned = NULL;
+  if (d->sweeping) sweep_lines(d);
   d->retry_pause = 0;
   free_commands(garbage);
 }
 
 /* What nobody waits for goes back to the head of the mailbox, in its order; the rest is told. */
 static void after_failure(struct lw_dispatcher *d, const struct lw_error *error) {
-  free_flights(d->planned);
-  forget_plan(d);
+  lw_claims_forget(d);
+  d->claim_at = 0; /* what it claimed waits in the store as before */
   struct lw_command *kept = NULL, **kept_end = &kept, *told = NULL;
   while (d->taken) {
     struct lw_command *command = d->taken, *next = command->next;
@@ -360,6 +390,7 @@ static void take(struct lw_dispatcher *d) {
     d->returned = flight;
   }
   d->outcome_count = 0;
+  d->urgent = false;
 }
 
 static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
@@ -370,12 +401,32 @@ static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
 /* Milliseconds that the engine may sleep when nobody wakes it. */
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
-  if (!d->closing && room(d) > 0 && d->claim_at < next) next = d->claim_at;
+  if (lw_claims_wanted(d)) return 0;
+  if (!d->closing && d->claim_at < next) next = d->claim_at;
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
   if (left < 0) return 0;
   return left > LW_POLL_MS ? LW_POLL_MS : left;
+}
+
+/* Under the lock, and let go meanwhile: starts what its line may start now though nothing came back. */
+static void start_sleepers(struct lw_dispatcher *d) {
+  if (lw_turns_next(&d->turns) > now_ticks(d)) return;
+  struct lw_request *list = next_requests(d);
+  if (list == NULL) return;
+  pthread_mutex_unlock(&d->mutex);
+  lw_lane_submit(d->lane, list);
+  pthread_mutex_lock(&d->mutex);
+}
+
+/* `milliseconds`, or less where a line wakes up before. */
+static int64_t until_next_turn(const struct lw_dispatcher *d, int64_t milliseconds) {
+  int64_t next = d->closing ? LW_THROTTLE_NEVER : lw_turns_next(&d->turns);
+  if (next == LW_THROTTLE_NEVER) return milliseconds;
+  int64_t left = (next - now_ticks(d) + 999) / 1000;
+  if (left < 1) left = 1; /* it is ready, and waits for a connection */
+  return left < milliseconds ? left : milliseconds;
 }
 
 /* Under the lock: sleeps until there is something to write. */
@@ -385,11 +436,12 @@ static void wait_for_work(struct lw_dispatcher *d) {
     if (d->closing && !d->quiet) return;
     int64_t left = time_to_next(d);
     if (d->outcome_count > 0) {
-      if (left > OUTCOME_LINGER_MS) wait_for(d, OUTCOME_LINGER_MS);
+      if (left > OUTCOME_LINGER_MS && !d->urgent) wait_for(d, OUTCOME_LINGER_MS);
       return;
     }
     if (left <= 0) return;
-    wait_for(d, left);
+    wait_for(d, until_next_turn(d, left));
+    start_sleepers(d);
   }
 }
 
@@ -409,6 +461,7 @@ static bool write_down(struct lw_dispatcher *d) {
 static bool turn(struct lw_dispatcher *d, int *final_tries) {
   pthread_mutex_lock(&d->mutex);
   wait_for_work(d);
+  if (d->closing) lw_turns_each(&d->turns, drop_waiting, d);
   take(d);
   d->writing = true;
   bool stop = d->stop;

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "delivery/bodies.h"
 #include "delivery/care.h"
+#include "delivery/claims.h"
 #include "delivery/dispatcher.h"
 #include "delivery/flight.h"
 #include "delivery/routing.h"
+#include "delivery/turns.h"
 
 enum { LW_FINAL_TRIES = 3 }; /* how often a closing dispatcher tries to store what waits */
 
@@ -35,9 +37,8 @@ struct lw_dispatcher {
   const struct lw_clock *clock;
   struct lw_dispatcher_options options;
   struct lw_id id;
-  struct lw_store *store;                    /* the engine's */
-  struct lw_store *reader;                   /* the opener's; NULL for ":memory:" */
-  struct lw_request_options request_options; /* its strings are copies; never changed */
+  struct lw_store *store;  /* the engine's */
+  struct lw_store *reader; /* the opener's; NULL for ":memory:" */
   struct lw_sender *sender;
   struct lw_lane *lane;
   pthread_t thread;
@@ -47,8 +48,10 @@ struct lw_dispatcher {
   pthread_cond_t answered; /* callers wait on it: a command is done, the mailbox has room, all is idle */
   struct lw_command *mailbox, **mailbox_end;
   size_t queued_events, queued_bytes;
+  struct lw_turns turns;
   struct lw_flight *outcomes; /* newest first */
   size_t outcome_count;
+  bool urgent;  /* one of them is waited for by what is behind it in its line */
   bool closing; /* no new commands */
   bool quiet;   /* closing, and nothing is claimed or submitted any more */
   bool stop;    /* write the last outcomes and end */
@@ -63,10 +66,13 @@ struct lw_dispatcher {
   struct lw_command *taken;         /* in the running transaction */
   struct lw_flight *returned;       /* outcomes in the running transaction */
   struct lw_flight *planned;        /* claimed in it, to be submitted after the commit */
-  struct lw_load planning, claimed; /* of `planned`; of all that are submitted or returned */
-  int64_t heartbeat_at, claim_at;   /* wall clock, milliseconds */
-  int64_t retry_pause;              /* milliseconds to wait after a failed transaction */
+  struct lw_load planning, claimed; /* of `planned`; of all that wait, run or have returned */
+  struct lw_line *hungry;           /* lines that may claim more */
+  struct lw_walk walk;
+  int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
+  int64_t retry_pause;            /* milliseconds to wait after a failed transaction */
   bool renew;
+  bool sweeping;                         /* a webhook went: its line is to be freed after the commit */
   struct lw_metrics staged;              /* of the running transaction: counted when it is committed */
   struct lw_record_queue staged_records; /* told when it is committed */
   int64_t canceled_before;               /* the store's count when the transaction began */
@@ -76,6 +82,8 @@ struct lw_dispatcher {
 };
 
 void *lw_engine_run(void *dispatcher);
+/* Inside the transaction: reads the webhooks anew when anybody changed them. */
+bool lw_engine_refresh(struct lw_dispatcher *dispatcher, struct lw_error *error);
 void lw_engine_done(struct lw_request *request, void *dispatcher); /* the lane's callbacks */
 void lw_engine_idle(void *dispatcher);
 

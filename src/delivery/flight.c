@@ -17,6 +17,7 @@ struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t
 void lw_flight_free(struct lw_flight *flight) {
   if (flight == NULL) return;
   lw_request_free(flight->request);
+  lw_settings_drop(flight->settings);
   free(flight);
 }
 
@@ -55,21 +56,31 @@ static bool sign(struct lw_flight *flight, const struct lw_route *route, const c
          (route->signer == NULL || sign_standard(flight, route->signer, id, now));
 }
 
-bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now,
-                       const struct lw_request_options *options) {
+static bool add_own_headers(struct lw_request *request, const struct lw_settings *settings) {
+  for (size_t i = 0; i < settings->header_count; i++)
+    if (!lw_request_add_header(request, settings->headers[i].name, settings->headers[i].value)) return false;
+  return settings->authorization == NULL ||
+         lw_request_add_header(request, "Authorization", settings->authorization);
+}
+
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now, int64_t ticks) {
   char id[LW_ID_TEXT_SIZE];
   lw_id_format(&flight->id, id);
   struct lw_request *request = flight->request = lw_request_new(route->webhook->url);
   if (request == NULL) return false;
   request->context = flight;
   flight->webhook_id = route->webhook->id;
+  flight->line = route->line;
+  flight->settings = lw_settings_keep(route->settings);
   flight->format = route->format->name;
+  flight->prepared_at = ticks;
+  request->options = &flight->settings->request;
   request->body = flight->body;
   request->body_length = flight->body_length;
-  request->options = options;
   const char *content_type = flight->own_body ? route->format->content_type : LW_CONTENT_TYPE_JSON;
   return lw_request_add_header(request, "Content-Type", content_type) &&
-         lw_request_add_header(request, ID_HEADER, id) && sign(flight, route, id, now);
+         lw_request_add_header(request, ID_HEADER, id) && add_own_headers(request, flight->settings) &&
+         sign(flight, route, id, now);
 }
 
 static const char *trigger_of(const struct lw_flight *flight) {
@@ -79,7 +90,7 @@ static const char *trigger_of(const struct lw_flight *flight) {
 }
 
 struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,
-                                    const struct lw_retry_schedule *schedule, int64_t now, uint32_t random) {
+                                    int64_t now, uint32_t random) {
   const struct lw_response *response = &flight->request->response;
   struct lw_outcome outcome = {
       .delivery_id = flight->id,
@@ -98,10 +109,11 @@ struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct
       .error = response->error_code ? response->error : NULL,
       .trigger = trigger_of(flight),
   };
-  struct lw_verdict verdict = lw_flight_verdict(flight, now);
+  struct lw_verdict verdict = flight->verdict;
   if (verdict.kind == LW_VERDICT_SUCCESS) return outcome;
   int64_t delay = -1;
-  if (verdict.kind == LW_VERDICT_AGAIN) delay = lw_retry_delay(schedule, flight->tries + 1, random);
+  if (verdict.kind == LW_VERDICT_AGAIN)
+    delay = lw_retry_delay(&flight->settings->retry, flight->tries + 1, random);
   if (delay >= 0 && delay < verdict.wait) delay = verdict.wait;
   outcome.status = delay < 0 ? LW_FAILED : LW_PENDING;
   outcome.due_at = delay < 0 ? now : now + delay;
@@ -109,11 +121,11 @@ struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct
   return outcome;
 }
 
-struct lw_verdict lw_flight_verdict(const struct lw_flight *flight, int64_t now) {
-  return lw_verdict_of(flight->format, &flight->request->response, now);
+void lw_flight_judge(struct lw_flight *flight, int64_t now) {
+  flight->verdict = lw_verdict_of(flight->format, &flight->request->response, now);
 }
 
 bool lw_flight_unsent(const struct lw_flight *flight) {
   const char *code = flight->request->response.error_code;
-  return code != NULL && strcmp(code, "canceled") == 0;
+  return flight->withdrawn || (code != NULL && strcmp(code, "canceled") == 0);
 }

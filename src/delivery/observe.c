@@ -102,6 +102,19 @@ void lw_observe_disabled(struct lw_dispatcher *d, const struct lw_id *webhook, c
   stage(d, &record);
 }
 
+void lw_observe_breaker(struct lw_dispatcher *d, const struct lw_flight *flight) {
+  struct lw_record record = {
+      .event = flight->broke ? LW_RECORD_WEBHOOK_FAILING : LW_RECORD_WEBHOOK_WORKS,
+      .webhook_id = flight->webhook_id,
+  };
+  if (!wanted(d, record.event)) return;
+  snprintf(record.message, sizeof record.message, "%s",
+           flight->broke
+               ? "attempt after attempt fails: the webhook is called less and less until one succeeds"
+               : "the webhook answers again");
+  stage(d, &record);
+}
+
 void lw_observe_lease_lost(struct lw_dispatcher *d) {
   d->staged.leases_lost++;
   struct lw_record record = {.event = LW_RECORD_LEASE_LOST};

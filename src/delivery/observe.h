@@ -12,6 +12,8 @@ void lw_observe_attempt(struct lw_dispatcher *dispatcher, const struct lw_flight
                         const struct lw_outcome *outcome);
 /* `reason` is a text of ours. */
 void lw_observe_disabled(struct lw_dispatcher *dispatcher, const struct lw_id *webhook, const char *reason);
+/* The flight's outcome opened or closed its webhook's breaker. */
+void lw_observe_breaker(struct lw_dispatcher *dispatcher, const struct lw_flight *flight);
 void lw_observe_lease_lost(struct lw_dispatcher *dispatcher);
 void lw_observe_taken_over(struct lw_dispatcher *dispatcher, int64_t deliveries);
 /* Under the dispatcher's lock. */

@@ -13,6 +13,8 @@ static const struct {
     [LW_RECORD_ATTEMPT_FAILED] = {"attempt_failed", "warn"},
     [LW_RECORD_DELIVERY_FAILED] = {"delivery_failed", "error"},
     [LW_RECORD_WEBHOOK_DISABLED] = {"webhook_disabled", "error"},
+    [LW_RECORD_WEBHOOK_FAILING] = {"webhook_failing", "warn"},
+    [LW_RECORD_WEBHOOK_WORKS] = {"webhook_works", "info"},
     [LW_RECORD_STORE_FAILED] = {"store_failed", "error"},
     [LW_RECORD_STORE_RECOVERED] = {"store_recovered", "info"},
     [LW_RECORD_LEASE_LOST] = {"lease_lost", "warn"},

@@ -22,6 +22,8 @@ enum lw_record_event {
   LW_RECORD_ATTEMPT_FAILED,   /* warn: it will be tried again */
   LW_RECORD_DELIVERY_FAILED,  /* error: given up */
   LW_RECORD_WEBHOOK_DISABLED, /* error: by the dispatcher */
+  LW_RECORD_WEBHOOK_FAILING,  /* warn: its breaker opened */
+  LW_RECORD_WEBHOOK_WORKS,    /* info: its breaker closed */
   LW_RECORD_STORE_FAILED,     /* error: once, until it works again */
   LW_RECORD_STORE_RECOVERED,  /* info */
   LW_RECORD_LEASE_LOST,       /* warn: others took over our deliveries while we were stalled */

@@ -5,20 +5,21 @@
 
 #include "delivery/choice.h"
 
-void lw_routing_init(struct lw_routing *routing) {
-  *routing = (struct lw_routing){.version = -1};
+void lw_routing_init(struct lw_routing *routing, const struct lw_settings *defaults) {
+  *routing = (struct lw_routing){.version = -1, .defaults = defaults};
 }
 
 void lw_routing_free(struct lw_routing *routing) {
   for (size_t i = 0; i < routing->count; i++) {
     lw_hmac_free(routing->by_app[i].hmac);
     lw_signer_free(routing->by_app[i].signer);
+    lw_settings_drop(routing->by_app[i].settings);
     free(routing->by_app[i].filter);
   }
   free(routing->by_app);
   free(routing->by_id);
   lw_webhook_list_free(&routing->list);
-  lw_routing_init(routing);
+  lw_routing_init(routing, routing->defaults);
 }
 
 static const char *app_of(const struct lw_route *route) {
@@ -65,28 +66,45 @@ static bool is_ours(const struct lw_webhook *webhook, bool *ours, struct lw_erro
   return strcmp(error->code, "invalid") == 0;
 }
 
+/* *ours: false for settings that we cannot read. */
+static bool merge_settings(struct lw_route *route, const struct lw_settings *defaults, bool *ours,
+                           struct lw_error *error) {
+  struct lw_settings *own = lw_settings_parse(route->webhook->settings, error);
+  *ours = own != NULL;
+  if (own == NULL) return strcmp(error->code, "memory") != 0;
+  route->settings = lw_settings_merge(own, defaults);
+  lw_settings_drop(own);
+  return route->settings != NULL || lw_fail(error, "memory", "out of memory");
+}
+
+static bool add_route(struct lw_routing *routing, struct lw_webhook *webhook, struct lw_error *error) {
+  struct lw_route *route = &routing->by_app[routing->count];
+  bool ours;
+  if (!is_ours(webhook, &ours, error)) return false;
+  if (!ours) return true;
+  *route = (struct lw_route){.webhook = webhook, .format = lw_format_find(webhook->format)};
+  if (!merge_settings(route, routing->defaults, &ours, error)) return false;
+  if (!ours) return true;
+  routing->count++;
+  return compile_choice(route, error) && compile_signing(route, error);
+}
+
 static bool index_list(struct lw_routing *routing, struct lw_error *error) {
   routing->by_app = calloc(routing->list.count + 1, sizeof *routing->by_app);
   routing->by_id = calloc(routing->list.count + 1, sizeof(struct lw_route *));
   if (routing->by_app == NULL || routing->by_id == NULL) return lw_fail(error, "memory", "out of memory");
-  for (size_t i = 0; i < routing->list.count; i++) {
-    struct lw_webhook *webhook = &routing->list.items[i];
-    bool ours;
-    if (!is_ours(webhook, &ours, error)) return false;
-    if (!ours) continue;
-    struct lw_route *route = &routing->by_app[routing->count++];
-    route->webhook = webhook;
-    route->format = lw_format_find(webhook->format);
-    if (!compile_choice(route, error) || !compile_signing(route, error)) return false;
-  }
+  for (size_t i = 0; i < routing->list.count; i++)
+    if (!add_route(routing, &routing->list.items[i], error)) return false;
   qsort(routing->by_app, routing->count, sizeof *routing->by_app, compare_apps);
   for (size_t i = 0; i < routing->count; i++) routing->by_id[i] = &routing->by_app[i];
   qsort(routing->by_id, routing->count, sizeof(struct lw_route *), compare_ids);
   return true;
 }
 
-bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, struct lw_error *error) {
+bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, bool *reloaded,
+                        struct lw_error *error) {
   int64_t version = 0;
+  *reloaded = false;
   if (!lw_store_webhooks_version(store, &version, error)) return false;
   if (version == routing->version) return true;
   lw_routing_free(routing);
@@ -97,6 +115,7 @@ bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, stru
     return false;
   }
   routing->version = version;
+  *reloaded = true;
   return true;
 }
 
@@ -146,4 +165,16 @@ struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id 
   struct lw_route **found =
       bsearch(&pointer, routing->by_id, routing->count, sizeof(struct lw_route *), compare_ids);
   return found ? *found : NULL;
+}
+
+static int compare_webhooks(const void *a, const void *b) {
+  return memcmp(&((const struct lw_webhook *)a)->id, &((const struct lw_webhook *)b)->id,
+                sizeof(struct lw_id));
+}
+
+bool lw_routing_enabled(const struct lw_routing *routing, const struct lw_id *webhook_id) {
+  struct lw_webhook key = {.id = *webhook_id};
+  const struct lw_webhook *found =
+      bsearch(&key, routing->list.items, routing->list.count, sizeof *routing->list.items, compare_webhooks);
+  return found != NULL && found->enabled;
 }

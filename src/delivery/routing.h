@@ -6,13 +6,18 @@
 #include "base/error.h"
 #include "delivery/dispatcher.h"
 #include "delivery/filter.h"
+#include "delivery/settings.h"
 #include "delivery/signing.h"
 #include "payload/formats.h"
 #include "signature/hmac.h"
 #include "store/store.h"
 
+struct lw_line;
+
 struct lw_route {
-  struct lw_webhook *webhook; /* owned by the routing's list */
+  struct lw_webhook *webhook;   /* owned by the routing's list */
+  struct lw_settings *settings; /* the webhook's on top of the dispatcher's */
+  struct lw_line *line;         /* set by whoever lets deliveries wait in lines; NULL after a reload */
   const struct lw_format *format;
   struct lw_hmac *hmac;     /* NULL: no X-Signature */
   struct lw_signer *signer; /* NULL: not signed by the scheme "standard" */
@@ -25,18 +30,23 @@ struct lw_route {
 
 struct lw_routing {
   int64_t version; /* -1: never loaded */
-  struct lw_webhook_list list;
-  struct lw_route *by_app; /* sorted by app id */
-  struct lw_route **by_id; /* sorted by id */
+  const struct lw_settings *defaults;
+  struct lw_webhook_list list; /* all there are, by id */
+  struct lw_route *by_app;     /* sorted by app id */
+  struct lw_route **by_id;     /* sorted by id */
   size_t count;
 };
 
-void lw_routing_init(struct lw_routing *routing);
+/* `defaults` must outlive it. */
+void lw_routing_init(struct lw_routing *routing, const struct lw_settings *defaults);
 void lw_routing_free(struct lw_routing *routing);
-/* Reloads when needed; inside a transaction. */
-bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, struct lw_error *error);
+/* Reloads when needed, and says so; inside a transaction. */
+bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, bool *reloaded,
+                        struct lw_error *error);
 /* The first route of the item's app at or after *at that wants it, or NULL. Start with *at = 0. */
 struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emit_item *item, size_t *at);
 struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id);
+/* There is such a webhook and it is enabled, though it may have no route: then a newer version serves it. */
+bool lw_routing_enabled(const struct lw_routing *routing, const struct lw_id *webhook_id);
 
 #endif

@@ -66,6 +66,7 @@ static int open_dispatcher(lua_State *L) {
     return lwl_failure(L, &error);
   options.records = handle->records;
   handle->dispatcher = lw_dispatcher_open(path, &options, &error);
+  lw_settings_drop(options.settings);
   return handle->dispatcher ? 1 : lwl_failure(L, &error);
 }
 

@@ -41,15 +41,18 @@ static bool read_retry(lua_State *L, int table, struct lw_retry_schedule *retry,
 bool lwl_read_options(lua_State *L, int table, struct lw_dispatcher_options *options,
                       struct lw_error *error) {
   *options = (struct lw_dispatcher_options){
-      .connections = (int)lwl_number_field(L, table, "connections", 64),
-      .timeout = (int64_t)(lwl_number_field(L, table, "timeout", 15) * MILLISECONDS),
-      .connect_timeout = (int64_t)(lwl_number_field(L, table, "connect_timeout", 5) * MILLISECONDS),
+      .connections = (int)lwl_number_field(L, table, "connections", 256),
+      .max_in_flight_per_host = 64,
       .lease = (int64_t)(lwl_number_field(L, table, "lease", 15) * MILLISECONDS),
       .idempotency_window = (int64_t)(lwl_number_field(L, table, "idempotency_window", 86400) * MILLISECONDS),
       .retention = (int64_t)(lwl_number_field(L, table, "retention", 0) * DAY),
-      .max_response_body = (size_t)lwl_number_field(L, table, "max_response_body", 20000),
-      .user_agent = lwl_string_field(L, table, "user_agent"),
-      .ca_file = lwl_string_field(L, table, "ca_file"),
+      .settings = lw_settings_default(),
   };
-  return read_networks(L, table, &options->addresses, error) && read_retry(L, table, &options->retry, error);
+  struct lw_settings *s = options->settings;
+  s->request.timeout = (int64_t)(lwl_number_field(L, table, "timeout", 15) * MILLISECONDS);
+  s->request.connect_timeout = (int64_t)(lwl_number_field(L, table, "connect_timeout", 5) * MILLISECONDS);
+  s->request.max_response_body = (size_t)lwl_number_field(L, table, "max_response_body", 20000);
+  lw_settings_set_text(s, LW_SET_USER_AGENT, lwl_string_field(L, table, "user_agent"));
+  lw_settings_set_text(s, LW_SET_CA_FILE, lwl_string_field(L, table, "ca_file"));
+  return read_networks(L, table, &s->request.addresses, error) && read_retry(L, table, &s->retry, error);
 }

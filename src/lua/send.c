@@ -91,17 +91,17 @@ static struct lw_lane *open_lane(struct hold *hold, struct lw_error *error) {
 
 /* Strings stay in the table. */
 static bool read_request_options(lua_State *L, struct lw_request_options *options, struct lw_error *error) {
-  struct lw_dispatcher_options common;
-  if (!lwl_read_options(L, 1, &common, error)) return false;
+  const double milliseconds = 1000;
+  (void)error;
   const char *http_version = lwl_string_field(L, 1, "http_version");
   *options = (struct lw_request_options){
       .serial = lw_request_options_serial(),
-      .timeout = common.timeout,
-      .connect_timeout = common.connect_timeout,
-      .max_response_body = common.max_response_body,
+      .timeout = (int64_t)(lwl_number_field(L, 1, "timeout", 15) * milliseconds),
+      .connect_timeout = (int64_t)(lwl_number_field(L, 1, "connect_timeout", 5) * milliseconds),
+      .max_response_body = (size_t)lwl_number_field(L, 1, "max_response_body", 20000),
       .http_version = http_version && strcmp(http_version, "1.1") == 0 ? LW_HTTP_1_1 : LW_HTTP_2,
-      .user_agent = common.user_agent,
-      .ca_file = common.ca_file,
+      .user_agent = lwl_string_field(L, 1, "user_agent"),
+      .ca_file = lwl_string_field(L, 1, "ca_file"),
       .client_cert = lwl_string_field(L, 1, "client_cert"),
       .client_key = lwl_string_field(L, 1, "client_key"),
       .proxy = lwl_string_field(L, 1, "proxy"),

@@ -42,6 +42,17 @@ static const char *const upgrades[] = {
     "ALTER TABLE webhooks ADD COLUMN old_secrets TEXT",
     "ALTER TABLE webhooks ADD COLUMN settings TEXT",
     "ALTER TABLE webhooks ADD COLUMN failing_since {i}", /* NULL: its last attempt was a success */
+    /* What waits, what is claimed and what goes one at a time, apart: a delivery that is claimed as it is
+     * inserted costs one index. They are looked up by webhook, by dispatcher, and by the first that is due.
+     */
+    "DROP INDEX deliveries_pending",
+    "ALTER TABLE deliveries ADD COLUMN ordered {i}", /* 1: one at a time, in the order of the ids; or NULL */
+    "CREATE INDEX deliveries_line ON deliveries (webhook_id, due_at, id)"
+    " WHERE status = 'pending' AND claimed_by IS NULL AND ordered IS NULL",
+    "CREATE INDEX deliveries_ordered ON deliveries (webhook_id, id) WHERE status = 'pending' AND ordered = 1",
+    "CREATE INDEX deliveries_claimed ON deliveries (claimed_by)"
+    " WHERE status = 'pending' AND claimed_by IS NOT NULL",
+    "CREATE INDEX deliveries_due ON deliveries (due_at) WHERE status = 'pending' AND claimed_by IS NULL",
 };
 
 enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };

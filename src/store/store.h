@@ -76,6 +76,11 @@ bool lw_store_update_webhook(struct lw_store *, const struct lw_webhook *, bool 
 /* *changed: it was enabled until now. */
 bool lw_store_disable_webhook(struct lw_store *, const struct lw_id *, const char *reason, int64_t now,
                               bool *changed, struct lw_error *);
+/* Its attempts fail since `now`, unless they failed already; *since is the first failure's time. */
+bool lw_store_webhook_fails(struct lw_store *, const struct lw_id *, int64_t now, int64_t *since,
+                            struct lw_error *);
+/* It had a success: failing_since is 0 again. */
+bool lw_store_webhook_works(struct lw_store *, const struct lw_id *, struct lw_error *);
 bool lw_store_delete_webhook(struct lw_store *, const struct lw_id *, bool *found, struct lw_error *);
 bool lw_store_get_webhook(struct lw_store *, const struct lw_id *, struct lw_webhook *, bool *found,
                           struct lw_error *);
@@ -105,6 +110,7 @@ struct lw_delivery_row {
   int64_t due_at;
   const struct lw_id *claimed_by; /* NULL: anybody may claim it */
   bool test;                      /* its first attempt is triggered by "test", not "emit" */
+  bool ordered;                   /* its webhook's deliveries go one at a time, in the order of their ids */
   const char *body;               /* NULL: the message's body; else its own (a chat format) */
   size_t body_length;
 };
@@ -115,7 +121,6 @@ struct lw_claim {
   struct lw_id id, webhook_id;
   int32_t attempts; /* attempts made so far */
   int32_t tries;    /* attempts made since the emit or the last resend: the place in the retry schedule */
-  char *event;
   char *body;
   size_t body_length;
   bool own_body; /* not the message's raw one */
@@ -124,11 +129,34 @@ struct lw_claim {
 struct lw_claim_list {
   struct lw_claim *items;
   size_t count;
+  bool more; /* it ended at its limit: there may be more */
 };
+#define LW_CLAIM_BYTES (8 * 1024 * 1024) /* a list of claims ends after the body that passes this */
 void lw_claim_list_free(struct lw_claim_list *list);
-/* Claims up to `limit` pending, unclaimed deliveries due at `now`, oldest due first. */
-bool lw_store_claim(struct lw_store *, const struct lw_id *dispatcher, int64_t now, int limit,
-                    struct lw_claim_list *, struct lw_error *);
+
+/* due_at of the first delivery that is pending and unclaimed, or -1. */
+bool lw_store_next_due(struct lw_store *, int64_t *due_at, struct lw_error *);
+/* A webhook that has pending deliveries, and when the first of them is due. */
+struct lw_due_line {
+  struct lw_id webhook_id;
+  int64_t due_at;
+};
+/* The first webhook with unclaimed ones whose id comes after `after` (NULL: the first of all). */
+bool lw_store_next_line(struct lw_store *, const struct lw_id *after, struct lw_due_line *, bool *found,
+                        struct lw_error *);
+/* The same for deliveries that are ordered, claimed or not: due_at is that of the oldest. */
+bool lw_store_next_ordered_line(struct lw_store *, const struct lw_id *after, struct lw_due_line *,
+                                bool *found, struct lw_error *);
+/* Claims up to `limit` (1 or more) of a webhook's pending, unclaimed, unordered deliveries due at `now`,
+ * oldest due first. */
+bool lw_store_claim(struct lw_store *, const struct lw_id *dispatcher, const struct lw_id *webhook,
+                    int64_t now, int limit, struct lw_claim_list *, struct lw_error *);
+/* Claims the oldest pending one of a webhook's ordered deliveries, unless anybody holds it or it is not due:
+ * then nothing. */
+bool lw_store_claim_head(struct lw_store *, const struct lw_id *dispatcher, const struct lw_id *webhook,
+                         int64_t now, struct lw_claim_list *, struct lw_error *);
+/* What waits for a webhook is ordered from now on, or no longer. */
+bool lw_store_order_line(struct lw_store *, const struct lw_id *webhook, bool ordered, struct lw_error *);
 /* Gives back a claim unsent; due at once. */
 bool lw_store_release(struct lw_store *, const struct lw_id *delivery, const struct lw_id *dispatcher,
                       struct lw_error *);
@@ -165,6 +193,8 @@ bool lw_store_heartbeat(struct lw_store *, const struct lw_id *dispatcher, int64
  */
 bool lw_store_take_over(struct lw_store *, int64_t now, int64_t *freed, struct lw_error *);
 bool lw_store_forget_dispatcher(struct lw_store *, const struct lw_id *, struct lw_error *);
+/* How many have a lease. */
+bool lw_store_dispatchers(struct lw_store *, int64_t *count, struct lw_error *);
 
 struct lw_store_counts {
   int64_t pending;  /* all with status pending */

@@ -1,113 +1,197 @@
-/* Who sends what: claims on pending deliveries, and the leases of the dispatchers that hold them. */
+/* Who sends what: claims on pending deliveries, webhook by webhook. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "store/store_private.h"
 
-/* -- claims -------------------------------------------------------------------------------------- */
-
-struct claimed {
-  struct lw_claim claim;
-  int64_t due_at;
-};
-struct claimed_list {
-  struct claimed *items;
-  size_t count;
-};
-
 void lw_claim_list_free(struct lw_claim_list *list) {
-  for (size_t i = 0; i < list->count; i++) {
-    free(list->items[i].event);
-    free(list->items[i].body);
-  }
+  for (size_t i = 0; i < list->count; i++) free(list->items[i].body);
   free(list->items);
   *list = (struct lw_claim_list){.count = 0};
 }
 
-static bool read_claimed(struct lw_row *row, void *context) {
-  struct claimed_list *list = context;
-  struct claimed *items = lw_row_grow(row, list->items, list->count, sizeof *items);
+/* -- looking -------------------------------------------------------------------------------------- */
+
+static bool read_due_at(struct lw_row *row, void *context) {
+  *(int64_t *)context = lw_row_integer(row, 0);
+  return true;
+}
+
+bool lw_store_next_due(struct lw_store *store, int64_t *due_at, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_NEXT_DUE,
+               "SELECT due_at FROM deliveries WHERE status = 'pending' AND claimed_by IS NULL"
+               " ORDER BY due_at LIMIT 1",
+               error);
+  *due_at = -1;
+  return statement != NULL && lw_each(store, statement, read_due_at, due_at, NULL, error);
+}
+
+static bool read_line(struct lw_row *row, void *context) {
+  struct lw_due_line *line = context;
+  lw_row_id(row, 0, &line->webhook_id);
+  line->due_at = lw_row_integer(row, 1);
+  return true;
+}
+
+/* A jump from webhook to webhook on the index, however many deliveries each has. */
+static bool next_line(struct lw_store *store, struct lw_statement *statement, const struct lw_id *after,
+                      struct lw_due_line *line, bool *found, struct lw_error *error) {
+  static const struct lw_id lowest;
+  *found = false;
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, after ? after : &lowest);
+  int64_t rows;
+  if (!lw_each(store, statement, read_line, line, &rows, error)) return false;
+  *found = rows > 0;
+  return true;
+}
+
+bool lw_store_next_line(struct lw_store *store, const struct lw_id *after, struct lw_due_line *line,
+                        bool *found, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_NEXT_LINE,
+               "SELECT webhook_id, due_at FROM deliveries WHERE status = 'pending' AND claimed_by IS NULL"
+               " AND ordered IS NULL AND webhook_id > $1 ORDER BY webhook_id, due_at LIMIT 1",
+               error);
+  return next_line(store, statement, after, line, found, error);
+}
+
+bool lw_store_next_ordered_line(struct lw_store *store, const struct lw_id *after, struct lw_due_line *line,
+                                bool *found, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_NEXT_ORDERED_LINE,
+               "SELECT webhook_id, due_at FROM deliveries WHERE status = 'pending' AND ordered = 1"
+               " AND webhook_id > $1 ORDER BY webhook_id, id LIMIT 1",
+               error);
+  return next_line(store, statement, after, line, found, error);
+}
+
+/* -- claiming ------------------------------------------------------------------------------------- */
+
+#define CLAIM_COLUMNS                                                        \
+  "d.id, d.attempts, d.tries, CASE WHEN d.cause = 'test' THEN 1 ELSE 0 END," \
+  " CASE WHEN d.body IS NULL THEN 0 ELSE 1 END, COALESCE(d.body, m.body), d.webhook_id"
+#define CLAIM_JOIN " FROM deliveries d LEFT JOIN messages m ON m.id = d.message_id"
+
+struct reading {
+  struct lw_claim_list *list;
+  size_t limit, bytes;
+};
+
+static bool read_claim(struct lw_row *row, void *context) {
+  struct reading *reading = context;
+  struct lw_claim_list *list = reading->list;
+  struct lw_claim *items = lw_row_grow(row, list->items, list->count, sizeof *items);
   if (items == NULL) return false;
   list->items = items;
-  struct claimed *item = &items[list->count++];
-  lw_row_id(row, 0, &item->claim.id);
-  lw_row_id(row, 1, &item->claim.webhook_id);
-  item->claim.attempts = (int32_t)lw_row_integer(row, 2);
-  item->claim.tries = (int32_t)lw_row_integer(row, 3);
-  item->due_at = lw_row_integer(row, 4);
-  return true;
-}
-
-/* RETURNING promises no order. */
-static int compare_due(const void *left, const void *right) {
-  const struct claimed *a = left, *b = right;
-  if (a->due_at != b->due_at) return a->due_at < b->due_at ? -1 : 1;
-  return memcmp(a->claim.id.bytes, b->claim.id.bytes, sizeof a->claim.id.bytes);
-}
-
-static bool read_body(struct lw_row *row, void *context) {
-  struct lw_claim *claim = context;
-  claim->event = lw_row_text(row, 0);
-  claim->body = lw_row_bytes(row, 1, &claim->body_length);
-  claim->own_body = lw_row_integer(row, 2) != 0;
+  struct lw_claim *claim = &items[list->count++];
+  lw_row_id(row, 0, &claim->id);
+  claim->attempts = (int32_t)lw_row_integer(row, 1);
+  claim->tries = (int32_t)lw_row_integer(row, 2);
   claim->test = lw_row_integer(row, 3) != 0;
-  return true;
+  claim->own_body = lw_row_integer(row, 4) != 0;
+  claim->body = lw_row_bytes(row, 5, &claim->body_length);
+  lw_row_id(row, 6, &claim->webhook_id);
+  reading->bytes += claim->body_length;
+  list->more = reading->bytes >= LW_CLAIM_BYTES || list->count >= reading->limit;
+  return !list->more;
 }
 
-static bool read_bodies(struct lw_store *store, struct lw_claim_list *list, struct lw_error *error) {
-  struct lw_statement *statement = lw_fixed(store, LW_SQL_CLAIM_BODY,
-                                            "SELECT COALESCE(m.event, ''), COALESCE(d.body, m.body),"
-                                            " CASE WHEN d.body IS NULL THEN 0 ELSE 1 END,"
-                                            " CASE WHEN d.cause = 'test' THEN 1 ELSE 0 END FROM deliveries d"
-                                            " LEFT JOIN messages m ON m.id = d.message_id WHERE d.id = $1",
-                                            error);
+/* A claim that somebody else was quicker to make leaves the list. (In SQLite the write lock rules that out.)
+ */
+static bool take(struct lw_store *store, const struct lw_id *dispatcher, struct lw_claim_list *list,
+                 struct lw_error *error) {
+  struct lw_statement *statement = lw_fixed(
+      store, LW_SQL_CLAIM,
+      "UPDATE deliveries SET claimed_by = $2 WHERE id = $1 AND claimed_by IS NULL AND status = 'pending'",
+      error);
   if (statement == NULL) return false;
+  size_t taken = 0;
   for (size_t i = 0; i < list->count; i++) {
+    int64_t changes;
     lw_bind_id(store, statement, 1, &list->items[i].id);
-    if (!lw_each(store, statement, read_body, &list->items[i], NULL, error)) return false;
+    lw_bind_id(store, statement, 2, dispatcher);
+    if (!lw_run(store, statement, &changes, error)) return false;
+    struct lw_claim claim = list->items[i];
+    list->items[i].body = NULL;
+    if (changes > 0)
+      list->items[taken++] = claim;
+    else
+      free(claim.body);
   }
+  list->count = taken;
   return true;
 }
 
-static bool take_claims(struct lw_store *store, const struct lw_id *dispatcher, int64_t now, int limit,
-                        struct claimed_list *taken, struct lw_error *error) {
-  struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_CLAIM,
-               "UPDATE deliveries SET claimed_by = $1 WHERE id IN (SELECT id FROM deliveries"
-               " WHERE status = 'pending' AND claimed_by IS NULL AND due_at <= $2 ORDER BY due_at LIMIT $3)"
-               " RETURNING id, webhook_id, attempts, tries, due_at",
-               error);
-  if (statement == NULL) return false;
-  lw_bind_id(store, statement, 1, dispatcher);
-  store->driver->bind_integer(statement, 2, now);
-  store->driver->bind_integer(statement, 3, limit > 0 ? limit : 0);
-  return lw_each(store, statement, read_claimed, taken, NULL, error);
+static bool read_and_take(struct lw_store *store, const struct lw_id *dispatcher,
+                          struct lw_statement *statement, size_t limit, struct lw_claim_list *list,
+                          struct lw_error *error) {
+  struct reading reading = {.list = list, .limit = limit};
+  return lw_each(store, statement, read_claim, &reading, NULL, error) && take(store, dispatcher, list, error);
 }
 
-static bool list_claims(struct claimed_list *taken, struct lw_claim_list *list, struct lw_error *error) {
-  if (taken->count == 0) return true;
-  list->items = calloc(taken->count, sizeof *list->items);
-  if (list->items == NULL) return lw_fail(error, "memory", "out of memory claiming deliveries");
-  qsort(taken->items, taken->count, sizeof *taken->items, compare_due);
-  for (size_t i = 0; i < taken->count; i++) list->items[i] = taken->items[i].claim;
-  list->count = taken->count;
-  return true;
-}
-
-bool lw_store_claim(struct lw_store *store, const struct lw_id *dispatcher, int64_t now, int limit,
-                    struct lw_claim_list *list, struct lw_error *error) {
+/* In one transaction: a body that cannot be read must not leave claims that nobody works on. */
+static bool claim(struct lw_store *store, const struct lw_id *dispatcher, struct lw_statement *statement,
+                  size_t limit, struct lw_claim_list *list, struct lw_error *error) {
   struct lw_scope scope;
-  struct claimed_list taken = {.count = 0};
-  *list = (struct lw_claim_list){.count = 0};
-  /* In one transaction: a body that cannot be read must not leave claims that nobody works on. */
-  if (!lw_scope_begin(store, &scope, error)) return false;
-  bool good = take_claims(store, dispatcher, now, limit, &taken, error) && list_claims(&taken, list, error) &&
-              read_bodies(store, list, error);
-  free(taken.items);
-  good = lw_scope_end(store, &scope, good, error);
+  if (!lw_scope_begin(store, &scope, error)) {
+    store->driver->reset(statement);
+    return false;
+  }
+  bool good =
+      lw_scope_end(store, &scope, read_and_take(store, dispatcher, statement, limit, list, error), error);
   if (!good) lw_claim_list_free(list);
   return good;
 }
+
+bool lw_store_claim(struct lw_store *store, const struct lw_id *dispatcher, const struct lw_id *webhook,
+                    int64_t now, int limit, struct lw_claim_list *list, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_CLAIM_LINE,
+               "SELECT " CLAIM_COLUMNS CLAIM_JOIN
+               " WHERE d.webhook_id = $1 AND d.status = 'pending' AND d.claimed_by IS NULL"
+               " AND d.ordered IS NULL AND d.due_at <= $2 ORDER BY d.due_at, d.id",
+               error);
+  *list = (struct lw_claim_list){.count = 0};
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, webhook);
+  store->driver->bind_integer(statement, 2, now);
+  return claim(store, dispatcher, statement, (size_t)limit, list, error);
+}
+
+bool lw_store_claim_head(struct lw_store *store, const struct lw_id *dispatcher, const struct lw_id *webhook,
+                         int64_t now, struct lw_claim_list *list, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_CLAIM_HEAD,
+               "SELECT " CLAIM_COLUMNS CLAIM_JOIN
+               " WHERE d.id = (SELECT id FROM deliveries WHERE webhook_id = $1 AND status = 'pending'"
+               " AND ordered = 1 ORDER BY id LIMIT 1) AND d.claimed_by IS NULL AND d.due_at <= $2",
+               error);
+  *list = (struct lw_claim_list){.count = 0};
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, webhook);
+  store->driver->bind_integer(statement, 2, now);
+  return claim(store, dispatcher, statement, 1, list, error);
+}
+
+static bool run_for(struct lw_store *store, struct lw_statement *statement, const struct lw_id *webhook,
+                    struct lw_error *error) {
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, webhook);
+  return lw_run(store, statement, NULL, error);
+}
+
+bool lw_store_order_line(struct lw_store *store, const struct lw_id *webhook, bool ordered,
+                         struct lw_error *error) {
+  const char *sql = ordered
+                        ? "UPDATE deliveries SET ordered = 1 WHERE webhook_id = $1 AND status = 'pending'"
+                          " AND claimed_by IS NULL AND ordered IS NULL"
+                        : "UPDATE deliveries SET ordered = NULL WHERE webhook_id = $1 AND status = 'pending'"
+                          " AND ordered = 1";
+  return run_for(store, lw_cached(store, sql, error), webhook, error);
+}
+
+/* -- giving back ---------------------------------------------------------------------------------- */
 
 bool lw_store_release(struct lw_store *store, const struct lw_id *delivery, const struct lw_id *dispatcher,
                       struct lw_error *error) {
@@ -128,94 +212,4 @@ bool lw_store_release_all(struct lw_store *store, const struct lw_id *dispatcher
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, dispatcher);
   return lw_run(store, statement, NULL, error);
-}
-
-/* -- leases -------------------------------------------------------------------------------------- */
-
-static bool run_lease(struct lw_store *store, struct lw_statement *statement, const struct lw_id *dispatcher,
-                      int64_t lease_until, int64_t *changes, struct lw_error *error) {
-  if (statement == NULL) return false;
-  lw_bind_id(store, statement, 1, dispatcher);
-  store->driver->bind_integer(statement, 2, lease_until);
-  return lw_run(store, statement, changes, error);
-}
-
-bool lw_store_heartbeat(struct lw_store *store, const struct lw_id *dispatcher, int64_t lease_until,
-                        bool renew, bool *lost, struct lw_error *error) {
-  *lost = false;
-  if (renew) {
-    int64_t changes;
-    struct lw_statement *statement =
-        lw_fixed(store, LW_SQL_RENEW, "UPDATE dispatchers SET lease_until = $2 WHERE id = $1", error);
-    if (!run_lease(store, statement, dispatcher, lease_until, &changes, error)) return false;
-    if (changes > 0) return true;
-    *lost = true; /* a new lease follows, so that the dispatcher can go on with new claims */
-  }
-  struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_HEARTBEAT,
-               "INSERT INTO dispatchers (id, lease_until) VALUES ($1, $2)"
-               " ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
-               error);
-  return run_lease(store, statement, dispatcher, lease_until, NULL, error);
-}
-
-static bool run_at(struct lw_store *store, struct lw_statement *statement, int64_t now, int64_t *changes,
-                   struct lw_error *error) {
-  if (statement == NULL) return false;
-  store->driver->bind_integer(statement, 1, now);
-  return lw_run(store, statement, changes, error);
-}
-
-/* A claim of a dispatcher without a row is freed too: one that was taken over may have claimed again before
- * it noticed, and then died. */
-static bool take_over(struct lw_store *store, int64_t now, int64_t *freed, struct lw_error *error) {
-  struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_TAKE_OVER,
-               "UPDATE deliveries SET claimed_by = NULL WHERE status = 'pending' AND claimed_by IS NOT NULL"
-               " AND claimed_by NOT IN (SELECT id FROM dispatchers WHERE lease_until >= $1)",
-               error);
-  if (!run_at(store, statement, now, freed, error)) return false;
-  statement = lw_fixed(store, LW_SQL_FORGET_ENDED, "DELETE FROM dispatchers WHERE lease_until < $1", error);
-  return run_at(store, statement, now, NULL, error);
-}
-
-bool lw_store_take_over(struct lw_store *store, int64_t now, int64_t *freed, struct lw_error *error) {
-  struct lw_scope scope;
-  *freed = 0;
-  if (!lw_scope_begin(store, &scope, error)) return false;
-  return lw_scope_end(store, &scope, take_over(store, now, freed, error), error);
-}
-
-bool lw_store_forget_dispatcher(struct lw_store *store, const struct lw_id *dispatcher,
-                                struct lw_error *error) {
-  struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_FORGET, "DELETE FROM dispatchers WHERE id = $1", error);
-  if (statement == NULL) return false;
-  lw_bind_id(store, statement, 1, dispatcher);
-  return lw_run(store, statement, NULL, error);
-}
-
-/* -- counts -------------------------------------------------------------------------------------- */
-
-static bool read_counts(struct lw_row *row, void *context) {
-  struct lw_store_counts *counts = context;
-  counts->pending = lw_row_integer(row, 0);
-  counts->claimed = lw_row_integer(row, 1);
-  counts->due = lw_row_integer(row, 2);
-  counts->next_due = lw_row_integer(row, 3);
-  return true;
-}
-
-bool lw_store_counts(struct lw_store *store, int64_t now, struct lw_store_counts *counts,
-                     struct lw_error *error) {
-  struct lw_statement *statement = lw_fixed(
-      store, LW_SQL_COUNTS,
-      "SELECT count(*), count(claimed_by), count(CASE WHEN claimed_by IS NULL AND due_at <= $1 THEN 1 END),"
-      " COALESCE(min(CASE WHEN claimed_by IS NULL THEN due_at END), -1)"
-      " FROM deliveries WHERE status = 'pending'",
-      error);
-  *counts = (struct lw_store_counts){.next_due = -1};
-  if (statement == NULL) return false;
-  store->driver->bind_integer(statement, 1, now);
-  return lw_each(store, statement, read_counts, counts, NULL, error);
 }

@@ -68,7 +68,7 @@ bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_r
   struct lw_statement *statement = lw_fixed(
       store, LW_SQL_DELIVERY_INSERT,
       "INSERT INTO deliveries (id, message_id, webhook_id, status, attempts, tries, due_at, claimed_by, body,"
-      " cause) VALUES ($1, $2, $3, 'pending', 0, 0, $4, $5, $6, $7)",
+      " cause, ordered) VALUES ($1, $2, $3, 'pending', 0, 0, $4, $5, $6, $7, CASE WHEN $8 = 1 THEN 1 END)",
       error);
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, &delivery->id);
@@ -78,6 +78,7 @@ bool lw_store_insert_delivery(struct lw_store *store, const struct lw_delivery_r
   lw_bind_id(store, statement, 5, delivery->claimed_by);
   store->driver->bind_bytes(statement, 6, delivery->body, delivery->body_length);
   store->driver->bind_text(statement, 7, delivery->test ? "test" : NULL);
+  store->driver->bind_integer(statement, 8, delivery->ordered);
   return lw_run(store, statement, NULL, error);
 }
 
@@ -172,13 +173,8 @@ bool lw_store_record(struct lw_store *store, const struct lw_outcome *outcome, s
   return lw_scope_end(store, &scope, record(store, outcome, error), error);
 }
 
-bool lw_store_cancel_webhook(struct lw_store *store, const struct lw_id *webhook, const char *reason,
-                             struct lw_error *error) {
-  struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_CANCEL,
-               "UPDATE deliveries SET status = 'canceled', reason = $2, claimed_by = NULL"
-               " WHERE webhook_id = $1 AND status = 'pending'",
-               error);
+static bool cancel(struct lw_store *store, struct lw_statement *statement, const struct lw_id *webhook,
+                   const char *reason, struct lw_error *error) {
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, webhook);
   store->driver->bind_text(statement, 2, reason);
@@ -186,6 +182,23 @@ bool lw_store_cancel_webhook(struct lw_store *store, const struct lw_id *webhook
   if (!lw_run(store, statement, &changes, error)) return false;
   store->canceled += changes;
   return true;
+}
+
+/* What waits, what goes in order and what is claimed: each has an index. */
+bool lw_store_cancel_webhook(struct lw_store *store, const struct lw_id *webhook, const char *reason,
+                             struct lw_error *error) {
+#define CANCEL                                                                \
+  "UPDATE deliveries SET status = 'canceled', reason = $2, claimed_by = NULL" \
+  " WHERE webhook_id = $1 AND status = 'pending' AND "
+  return cancel(
+             store,
+             lw_fixed(store, LW_SQL_CANCEL_WAITING, CANCEL "claimed_by IS NULL AND ordered IS NULL", error),
+             webhook, reason, error) &&
+         cancel(store, lw_fixed(store, LW_SQL_CANCEL_ORDERED, CANCEL "ordered = 1", error), webhook, reason,
+                error) &&
+         cancel(store, lw_fixed(store, LW_SQL_CANCEL_CLAIMED, CANCEL "claimed_by IS NOT NULL", error),
+                webhook, reason, error);
+#undef CANCEL
 }
 
 int64_t lw_store_canceled(const struct lw_store *store) {

@@ -121,6 +121,38 @@ bool lw_store_disable_webhook(struct lw_store *store, const struct lw_id *id, co
   return change(store, statement, changed, error);
 }
 
+static bool read_since(struct lw_row *row, void *context) {
+  *(int64_t *)context = lw_row_integer(row, 0);
+  return true;
+}
+
+/* Not a change that others have to load the webhooks for: the version stays. */
+bool lw_store_webhook_fails(struct lw_store *store, const struct lw_id *id, int64_t now, int64_t *since,
+                            struct lw_error *error) {
+  *since = now;
+  struct lw_statement *mark =
+      lw_fixed(store, LW_SQL_WEBHOOK_FAILS,
+               "UPDATE webhooks SET failing_since = $2 WHERE id = $1 AND failing_since IS NULL", error);
+  if (mark == NULL) return false;
+  lw_bind_id(store, mark, 1, id);
+  store->driver->bind_integer(mark, 2, now);
+  if (!lw_run(store, mark, NULL, error)) return false;
+  struct lw_statement *ask =
+      lw_fixed(store, LW_SQL_WEBHOOK_FAILING, "SELECT failing_since FROM webhooks WHERE id = $1", error);
+  if (ask == NULL) return false;
+  lw_bind_id(store, ask, 1, id);
+  return lw_each(store, ask, read_since, since, NULL, error);
+}
+
+bool lw_store_webhook_works(struct lw_store *store, const struct lw_id *id, struct lw_error *error) {
+  struct lw_statement *statement =
+      lw_fixed(store, LW_SQL_WEBHOOK_WORKS,
+               "UPDATE webhooks SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL", error);
+  if (statement == NULL) return false;
+  lw_bind_id(store, statement, 1, id);
+  return lw_run(store, statement, NULL, error);
+}
+
 bool lw_store_delete_webhook(struct lw_store *store, const struct lw_id *id, bool *found,
                              struct lw_error *error) {
   struct lw_statement *statement =

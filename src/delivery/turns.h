@@ -1,0 +1,101 @@
+/* Whose turn it is. What is claimed waits here, each webhook's deliveries in a line of their own, and a
+ * request goes to the webhooks in turn, so that a long line or a slow receiver costs the others nothing:
+ *
+ * - a webhook's own throttle (throttle.h) has the first say;
+ * - all webhooks of one host together have LW_TURNS' `per_host` requests at most;
+ * - a webhook with requests under way gets another one only while it has fewer than LW_TURNS_SHARE times the
+ *   connections that are still free. Whoever comes next finds some, however many want all of them (dynamic
+ *   thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998);
+ * - of the connections a quarter is kept for prompt webhooks: those that answer within LW_THROTTLE_SLOW as a
+ *   rule, and have not been silent for longer now. One that was never called gets one request from it.
+ *
+ * Lock: none of its own. The dispatcher's mutex guards it, except the fields of a line that are named as the
+ * engine's. Times are ticks (base/clock.h). */
+#ifndef LW_DELIVERY_TURNS_H
+#define LW_DELIVERY_TURNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "delivery/flight.h"
+#include "delivery/throttle.h"
+
+#define LW_TURNS_SHARE 4
+#define LW_TURNS_FRESH                                                            \
+  (INT64_C(60) * 1000 * 1000) /* ticks: older requests are to be made anew (their \
+                                  timestamps are signed) */
+#define LW_TURNS_BUCKETS 1024
+
+struct lw_host;
+
+struct lw_line {
+  struct lw_id webhook_id;
+  struct lw_limits limits;
+  struct lw_throttle throttle;
+  struct lw_host *host;
+  struct lw_flight *first, **end; /* waiting */
+  int waiting;
+  enum { LW_LINE_RESTS, LW_LINE_READY, LW_LINE_SLEEPS } place;
+  struct lw_line *next, *previous; /* among the ready ones, a ring; or among the sleeping ones */
+  int64_t wake_at;                 /* of a sleeping one */
+  int64_t silent_since;            /* ticks: when it last answered, or started its only request */
+  bool prompt;
+  struct lw_line *next_in_bucket;
+
+  /* The engine's, without the lock. */
+  int claims;   /* its flights, from the claim to the record */
+  bool routed;  /* its webhook is enabled */
+  bool backlog; /* more is due in the store than is claimed */
+  bool hungry;  /* in the list of those that are to claim */
+  struct lw_line *next_hungry;
+  bool failing;       /* its last attempt that was recorded failed */
+  int64_t known_good; /* milliseconds since the epoch: when the store was last told that it works */
+};
+
+struct lw_turns {
+  int connections, per_host;
+  int share;             /* dispatchers on this store: they share a webhook's rate */
+  int running;           /* requests under way */
+  int slow_running;      /* of those: of webhooks that are not prompt */
+  struct lw_line *ready; /* whose turn is next */
+  int ready_count;
+  struct lw_line *sleeping;
+  struct lw_line *lines[LW_TURNS_BUCKETS];
+  struct lw_host *hosts[LW_TURNS_BUCKETS];
+};
+
+void lw_turns_init(struct lw_turns *turns, int connections, int per_host);
+void lw_turns_free(struct lw_turns *turns); /* when nothing waits or runs */
+
+/* The webhook's line, made where there is none, with these limits from now on. `host`: "example.com:443".
+ * NULL: memory is out. */
+struct lw_line *lw_turns_line(struct lw_turns *turns, const struct lw_id *webhook,
+                              const struct lw_limits *limits, const char *host);
+/* Calls `visit` for every line. */
+void lw_turns_each(struct lw_turns *turns, void (*visit)(struct lw_line *line, void *context), void *context);
+/* Frees the lines that have no flight and no webhook (`routed`) any more. */
+void lw_turns_sweep(struct lw_turns *turns);
+
+/* The flight waits in its line (flight->line). */
+void lw_turns_add(struct lw_turns *turns, struct lw_flight *flight);
+/* Takes all that may start now, in turn; chained by `next`, in order. They count as running. What waited too
+ * long is chained to *stale instead: it is to be given back to the store. */
+struct lw_flight *lw_turns_take(struct lw_turns *turns, int64_t now, struct lw_flight **stale);
+/* When there may be something to take though nothing comes back until then; LW_THROTTLE_NEVER: not so. */
+int64_t lw_turns_next(const struct lw_turns *turns);
+
+/* What was taken is back: with a result, or without having been sent. */
+void lw_turns_finish(struct lw_turns *turns, struct lw_flight *flight, int64_t now,
+                     enum lw_throttle_result result);
+void lw_turns_unsent(struct lw_turns *turns, struct lw_flight *flight, int64_t now);
+/* What waits in the line leaves it; chained by `next`. */
+struct lw_flight *lw_turns_withdraw(struct lw_turns *turns, struct lw_line *line);
+
+/* How many deliveries the line should have claimed together, of `most` in the dispatcher of which `claimed`
+ * are taken, by all lines: what can be sent soon, and never all. */
+int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t most,
+                       int64_t claimed, int64_t now);
+
+#endif
