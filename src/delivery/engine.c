@@ -5,6 +5,7 @@
 
 #include "base/deadline.h"
 #include "base/exit_gate.h"
+#include "delivery/mailbox.h"
 #include "delivery/observe.h"
 
 enum {
@@ -54,7 +55,7 @@ static int64_t room(const struct lw_dispatcher *d) {
 }
 
 static bool may_claim(const struct lw_dispatcher *d) {
-  return !d->winding_down && room(d) > 0;
+  return !d->winding_down && !d->retired && room(d) > 0;
 }
 
 static bool out_of_memory(struct lw_error *error) {
@@ -136,10 +137,13 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
   for (size_t i = 0; i < command->count; i++)
     if (!store_item(d, &command->items[i], error)) return false;
   lw_observe_events(d, command->count);
-  if (command->job == NULL) return true;
+  bool reads = command->read != NULL && d->reader.store == NULL;
+  if (reads && !command->read(d->store, command->context, error)) return false;
+  if (command->write == NULL) return true;
   /* A job may make deliveries due: look at once. */
   d->claim_at = 0;
-  return command->job(d->store, command->context, error) && lw_routing_refresh(&d->routing, d->store, error);
+  return command->write(d->store, command->context, error) &&
+         lw_routing_refresh(&d->routing, d->store, error);
 }
 
 /* Its owner can enable it again. What waits for it is canceled, as when the owner disables it. */
@@ -261,99 +265,38 @@ static void submit_planned(struct lw_dispatcher *d) {
   if (list) lw_lane_submit(d->lane, list);
 }
 
-/* Under the lock: answers everyone in the transaction. Detached commands come back in a list to be freed. */
-static struct lw_command *answer(struct lw_dispatcher *d, bool ok, const struct lw_error *error) {
-  struct lw_command *garbage = NULL;
-  while (d->taken) {
-    struct lw_command *command = d->taken;
-    d->taken = command->next;
-    if (command->detached) {
-      command->next = garbage;
-      garbage = command;
-      continue;
-    }
-    command->ok = ok;
-    if (!ok) command->error = *error;
-    command->done = true;
-  }
-  return garbage;
-}
-
-static void free_commands(struct lw_command *command) {
-  while (command) {
-    struct lw_command *next = command->next;
-    free(command);
-    command = next;
-  }
-}
-
 static void after_commit(struct lw_dispatcher *d) {
   struct lw_error none = {0};
   int64_t claimed = d->claimed.count + d->planning.count;
   pthread_mutex_lock(&d->mutex);
-  struct lw_command *garbage = answer(d, true, &none);
+  struct lw_command *finished = lw_mailbox_answer(d, true, &none);
   lw_observe_commit(d);
   d->in_flight = claimed;
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
+  lw_mailbox_finish(finished);
   submit_planned(d);
   free_flights(d->returned);
   d->returned = NULL;
   d->retry_pause = 0;
-  free_commands(garbage);
 }
 
-/* What nobody waits for goes back to the head of the mailbox, in its order; the rest is told. */
 static void after_failure(struct lw_dispatcher *d, const struct lw_error *error) {
   free_flights(d->planned);
   forget_plan(d);
-  struct lw_command *kept = NULL, **kept_end = &kept, *told = NULL;
-  while (d->taken) {
-    struct lw_command *command = d->taken, *next = command->next;
-    if (command->detached) {
-      *kept_end = command;
-      kept_end = &command->next;
-      command->next = NULL;
-    } else {
-      command->next = told;
-      told = command;
-    }
-    d->taken = next;
-  }
   pthread_mutex_lock(&d->mutex);
   lw_observe_failure(d, error);
-  d->taken = told;
-  answer(d, false, error);
-  if (kept) {
-    for (struct lw_command *command = kept; command; command = command->next) {
-      d->queued_events += command->count;
-      d->queued_bytes += command->bytes;
-    }
-    *kept_end = d->mailbox;
-    if (d->mailbox == NULL) d->mailbox_end = kept_end;
-    d->mailbox = kept;
-  }
+  struct lw_command *finished = lw_mailbox_answer(d, false, error);
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
+  lw_mailbox_finish(finished);
   d->retry_pause = d->retry_pause ? d->retry_pause * 2 : FIRST_PAUSE_MS;
   if (d->retry_pause > LONGEST_PAUSE_MS) d->retry_pause = LONGEST_PAUSE_MS;
 }
 
 /* Under the lock. Outcomes that failed to be written before stay in `returned` and lead. */
 static void take(struct lw_dispatcher *d) {
-  size_t events = 0;
-  struct lw_command **end = &d->taken;
-  while (d->mailbox && events < LW_BATCH_EVENTS) {
-    struct lw_command *command = d->mailbox;
-    d->mailbox = command->next;
-    if (d->mailbox == NULL) d->mailbox_end = &d->mailbox;
-    events += command->count;
-    d->queued_events -= command->count;
-    d->queued_bytes -= command->bytes;
-    *end = command;
-    end = &command->next;
-    *end = NULL;
-  }
+  lw_mailbox_take(d);
   while (d->outcomes) {
     struct lw_flight *flight = d->outcomes;
     d->outcomes = flight->next;
@@ -371,7 +314,7 @@ static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
 /* Milliseconds that the engine may sleep when nobody wakes it. */
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
-  if (!d->closing && room(d) > 0 && d->claim_at < next) next = d->claim_at;
+  if (!d->closing && !d->retired && room(d) > 0 && d->claim_at < next) next = d->claim_at;
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
@@ -382,8 +325,8 @@ static int64_t time_to_next(const struct lw_dispatcher *d) {
 /* Under the lock: sleeps until there is something to write. */
 static void wait_for_work(struct lw_dispatcher *d) {
   if (d->retry_pause > 0 && !d->stop) wait_for(d, d->retry_pause);
-  while (!d->mailbox && !d->stop && d->outcome_count < OUTCOME_BATCH) {
-    if (d->closing && !d->quiet) return;
+  while (!d->mailbox.first && !d->stop && d->outcome_count < OUTCOME_BATCH) {
+    if ((d->closing && !d->quiet) || d->retiring != d->retired) return;
     int64_t left = time_to_next(d);
     if (d->outcome_count > 0) {
       if (left > OUTCOME_LINGER_MS) wait_for(d, OUTCOME_LINGER_MS);
@@ -406,6 +349,12 @@ static bool write_down(struct lw_dispatcher *d) {
   return ok;
 }
 
+/* What waits for its turn in the sender comes back, and is given back with the next outcomes. */
+static void retire(struct lw_dispatcher *d) {
+  d->retired = true;
+  if (!d->winding_down) lw_lane_recall(d->lane);
+}
+
 /* One turn: sleep, take, write, answer. False at the end of the engine's life. */
 static bool turn(struct lw_dispatcher *d, int *final_tries) {
   pthread_mutex_lock(&d->mutex);
@@ -415,12 +364,14 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   bool stop = d->stop;
   bool closing = d->winding_down = d->closing;
   bool busy = d->taken != NULL || d->returned != NULL;
+  bool retiring = d->retiring;
   pthread_mutex_unlock(&d->mutex);
+  if (retiring && !d->retired) retire(d);
   bool ok = write_down(d);
   if (ok && !closing) lw_care_take(d, busy);
   pthread_mutex_lock(&d->mutex);
   d->writing = false;
-  bool empty = d->mailbox == NULL;
+  bool empty = lw_mailbox_empty(d);
   if (closing && !ok) ++*final_tries;
   bool given_up = *final_tries >= LW_FINAL_TRIES;
   if (closing && (empty || given_up)) {
