@@ -606,6 +606,41 @@ static void a_lost_lease_recalls_what_waits(void **state) {
   assert_logged("succeeded", 5);
 }
 
+/* -- handing over ---------------------------------------------------------------------------------- */
+
+static void a_retired_dispatcher_leaves_the_rest_to_its_successor(void **state) {
+  (void)state;
+  struct lw_dispatcher_options single = options();
+  single.connections = 1;
+  struct lw_dispatcher *old = open_with(single);
+  add_webhook(old);
+  set_receiver(true, 0);
+  char body[BODY_SIZE];
+  for (int i = 0; i < 6; i++) {
+    snprintf(body, sizeof body, "%d", i);
+    OK(emit(old, body, &error));
+  }
+  wait_received(1);
+  lw_dispatcher_retire(old);
+  /* Five of them were only queued for sending. */
+  for (int64_t end = ticks_ms() + PATIENCE_MS; counts().claimed > 1; usleep(2000))
+    if (ticks_ms() > end) fail_msg("%d are still claimed", (int)counts().claimed);
+  OK(emit(old, "late", &error));
+  assert_int_equal(counts().due, 6);
+  struct lw_dispatcher *successor = open_with(options());
+  wait_received(7);
+  set_receiver(false, 0);
+  drain(successor);
+  close_dispatcher(old);
+  close_dispatcher(successor);
+  for (int i = 0; i < 6; i++) {
+    snprintf(body, sizeof body, "%d", i);
+    assert_int_equal(times_received(body), 1);
+  }
+  assert_int_equal(times_received("late"), 1);
+  assert_logged("succeeded", 7);
+}
+
 #define WITH_RECEIVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -621,6 +656,7 @@ int main(void) {
       WITH_RECEIVER(close_does_not_wait_for_a_locked_database),
       WITH_RECEIVER(close_waits_for_a_short_lock),
       WITH_RECEIVER(a_lost_lease_recalls_what_waits),
+      WITH_RECEIVER(a_retired_dispatcher_leaves_the_rest_to_its_successor),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

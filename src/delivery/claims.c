@@ -32,7 +32,7 @@ static int64_t claimed_count(const struct lw_dispatcher *d) {
 }
 
 static int64_t room(const struct lw_dispatcher *d) {
-  if (d->winding_down || d->claimed.bytes + d->planning.bytes >= LW_MAX_CLAIM_BYTES) return 0;
+  if (d->winding_down || d->retired || d->claimed.bytes + d->planning.bytes >= LW_MAX_CLAIM_BYTES) return 0;
   return LW_MAX_CLAIMS - claimed_count(d);
 }
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/deadline.h"
-#include "delivery/engine.h"
+#include "delivery/mailbox.h"
 
 enum { DRAIN_LOOK_MS = 20 };
 
@@ -22,8 +22,8 @@ static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_erro
   d->store = lw_store_open(path, error);
   if (d->store == NULL) return false;
   if (lw_store_is_private(d->store)) return true;
-  d->reader = lw_store_open(path, error);
-  return d->reader != NULL;
+  d->reader.store = lw_store_open(path, error);
+  return d->reader.store != NULL;
 }
 
 static bool open_lane(struct lw_dispatcher *d, struct lw_error *error) {
@@ -52,6 +52,7 @@ static void init_locks(struct lw_dispatcher *d) {
   pthread_mutex_init(&d->mutex, NULL);
   pthread_cond_init(&d->wake, &monotonic);
   pthread_cond_init(&d->answered, &monotonic);
+  lw_reader_init(d);
   pthread_condattr_destroy(&monotonic);
 }
 
@@ -63,7 +64,7 @@ static void dispose(struct lw_dispatcher *d) {
   lw_settings_drop(d->options.settings);
   lw_bodies_free(&d->bodies);
   lw_record_queue_clear(&d->staged_records);
-  lw_store_close(d->reader);
+  lw_reader_dispose(d);
   lw_store_close(d->store);
   pthread_mutex_destroy(&d->mutex);
   pthread_cond_destroy(&d->wake);
@@ -82,7 +83,6 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
   d->clock = options->clock ? options->clock : lw_system_clock();
   d->options = *options;
   lw_settings_keep(d->options.settings);
-  d->mailbox_end = &d->mailbox;
   d->ids.clock = d->message_ids.clock = d->clock;
   lw_id_next(&d->ids, &d->id);
   lw_routing_init(&d->routing, d->options.settings);
@@ -96,24 +96,6 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
 
 /* -- the mailbox ---------------------------------------------------------------------------------- */
 
-/* A batch larger than the mailbox may come when it is empty, alone. */
-static bool has_room(const struct lw_dispatcher *d, const struct lw_command *command) {
-  if (d->queued_events == 0) return true;
-  return d->queued_events + command->count <= LW_MAILBOX_EVENTS &&
-         d->queued_bytes + command->bytes <= LW_MAILBOX_BYTES;
-}
-
-/* Under the lock. */
-static void post(struct lw_dispatcher *d, struct lw_command *command) {
-  for (size_t i = 0; i < command->count; i++) lw_id_next(&d->message_ids, &command->items[i].id);
-  command->next = NULL;
-  *d->mailbox_end = command;
-  d->mailbox_end = &command->next;
-  d->queued_events += command->count;
-  d->queued_bytes += command->bytes;
-  pthread_cond_signal(&d->wake);
-}
-
 static bool closed(struct lw_error *error) {
   return lw_fail(error, "closed", "the dispatcher is closed");
 }
@@ -121,9 +103,9 @@ static bool closed(struct lw_error *error) {
 static bool run(struct lw_dispatcher *d, struct lw_command *command, struct lw_error *error) {
   if (!usable(d, error)) return false;
   pthread_mutex_lock(&d->mutex);
-  while (!d->closing && !has_room(d, command)) pthread_cond_wait(&d->answered, &d->mutex);
+  while (!d->closing && !lw_mailbox_has_room(d, command)) pthread_cond_wait(&d->answered, &d->mutex);
   bool accepted = !d->closing;
-  if (accepted) post(d, command);
+  if (accepted) lw_mailbox_post(d, command);
   while (accepted && !command->done) pthread_cond_wait(&d->answered, &d->mutex);
   pthread_mutex_unlock(&d->mutex);
   if (!accepted) return closed(error);
@@ -131,100 +113,81 @@ static bool run(struct lw_dispatcher *d, struct lw_command *command, struct lw_e
   return command->ok;
 }
 
-static size_t total_bytes(const struct lw_emit_item *items, size_t count) {
-  size_t bytes = 0;
-  for (size_t i = 0; i < count; i++) bytes += items[i].body_length + items[i].packed_length;
-  return bytes;
-}
-
 bool lw_dispatcher_emit(struct lw_dispatcher *d, struct lw_emit_item *items, size_t count,
                         struct lw_error *error) {
-  struct lw_command command = {.items = items, .count = count, .bytes = total_bytes(items, count)};
+  struct lw_command command = {.items = items, .count = count, .bytes = lw_items_bytes(items, count)};
   return run(d, &command, error);
 }
 
-static size_t text_size(const char *text) {
-  return text ? strlen(text) + 1 : 0;
-}
-
-static const char *copy_bytes(char **at, const char *bytes, size_t size) {
-  if (bytes == NULL) return NULL;
-  char *copy = *at;
-  memcpy(copy, bytes, size);
-  *at += size;
-  return copy;
-}
-
-/* One block: the command, its items, their packed events (first, since they are aligned), and all their
- * strings. */
-static struct lw_command *copy_command(const struct lw_emit_item *items, size_t count) {
-  size_t size = sizeof(struct lw_command) + count * sizeof *items;
-  for (size_t i = 0; i < count; i++)
-    size += text_size(items[i].app_id) + text_size(items[i].event) + text_size(items[i].key) +
-            text_size(items[i].channels) + items[i].body_length + items[i].packed_length;
-  struct lw_command *command = calloc(1, size);
-  if (command == NULL) return NULL;
-  command->items = (struct lw_emit_item *)(command + 1);
-  command->count = count;
-  command->bytes = total_bytes(items, count);
-  command->detached = true;
-  char *at = (char *)(command->items + count);
-  for (size_t i = 0; i < count; i++) {
-    command->items[i] = items[i];
-    command->items[i].packed = copy_bytes(&at, items[i].packed, items[i].packed_length);
-  }
-  for (size_t i = 0; i < count; i++) {
-    struct lw_emit_item *item = &command->items[i];
-    item->app_id = copy_bytes(&at, item->app_id, text_size(item->app_id));
-    item->event = copy_bytes(&at, item->event, text_size(item->event));
-    item->key = copy_bytes(&at, item->key, text_size(item->key));
-    item->channels = copy_bytes(&at, item->channels, text_size(item->channels));
-    item->body = copy_bytes(&at, item->body, item->body_length);
-  }
-  return command;
-}
-
-bool lw_dispatcher_enqueue(struct lw_dispatcher *d, struct lw_emit_item *items, size_t count,
-                           struct lw_error *error) {
-  if (!usable(d, error)) return false;
-  struct lw_command *command = copy_command(items, count);
-  if (command == NULL) return lw_fail(error, "memory", "out of memory");
-  pthread_mutex_lock(&d->mutex);
-  bool closing = d->closing;
-  bool accepted = !closing && has_room(d, command);
-  if (accepted) {
-    post(d, command);
-    for (size_t i = 0; i < count; i++) items[i].id = command->items[i].id;
-  }
-  pthread_mutex_unlock(&d->mutex);
-  if (accepted) return true;
-  free(command);
-  if (closing) return closed(error);
+static bool busy(struct lw_error *error) {
   return lw_fail(error, "busy",
                  "the mailbox is full (%d events or %d MiB wait to be stored): flush, or try later",
                  LW_MAILBOX_EVENTS, LW_MAILBOX_BYTES / (1024 * 1024));
 }
 
-/* -- waiting -------------------------------------------------------------------------------------- */
-
-static bool queue_empty(struct lw_dispatcher *d) {
-  return d->queued_events == 0 && d->mailbox == NULL;
+bool lw_dispatcher_enqueue(struct lw_dispatcher *d, struct lw_emit_item *items, size_t count,
+                           struct lw_error *error) {
+  if (!usable(d, error)) return false;
+  struct lw_command *command = lw_command_copy(items, count);
+  if (command == NULL) return lw_fail(error, "memory", "out of memory");
+  command->detached = true;
+  pthread_mutex_lock(&d->mutex);
+  bool closing = d->closing;
+  bool accepted = !closing && lw_mailbox_has_room(d, command);
+  if (accepted) {
+    lw_mailbox_post(d, command);
+    for (size_t i = 0; i < count; i++) items[i].id = command->items[i].id;
+  }
+  pthread_mutex_unlock(&d->mutex);
+  if (accepted) return true;
+  free(command);
+  return closing ? closed(error) : busy(error);
 }
+
+/* Under the lock: whether one more may wait. */
+static bool may_start(const struct lw_dispatcher *d, const struct lw_command *command) {
+  if (d->calls >= LW_MAX_CALLS) return false;
+  return d->line.first == NULL || d->line.bytes + command->bytes <= LW_LINE_BYTES;
+}
+
+bool lw_dispatcher_start(struct lw_dispatcher *d, struct lw_command *command,
+                         struct lw_completions *completions, void (*free)(struct lw_task *),
+                         struct lw_error *error) {
+  if (!usable(d, error)) return false;
+  lw_task_start(&command->task, completions, free);
+  bool reads = command->read != NULL && d->reader.store != NULL;
+  pthread_mutex_lock(&d->mutex);
+  bool closing = d->closing;
+  bool accepted = !closing && may_start(d, command);
+  if (accepted) {
+    d->calls++;
+    if (!reads) lw_mailbox_post(d, command);
+  }
+  pthread_mutex_unlock(&d->mutex);
+  if (accepted && (!reads || lw_reader_start(d, command, error))) return true;
+  lw_task_cancel_start(&command->task);
+  if (accepted) { /* the reader's thread could not be made, and the error is set */
+    pthread_mutex_lock(&d->mutex);
+    d->calls--;
+    pthread_mutex_unlock(&d->mutex);
+    return false;
+  }
+  return closing ? closed(error) : busy(error);
+}
+
+/* -- waiting -------------------------------------------------------------------------------------- */
 
 bool lw_dispatcher_flush(struct lw_dispatcher *d, int64_t timeout, struct lw_error *error) {
   if (!usable(d, error)) return false;
   struct lw_command *barrier = calloc(1, sizeof *barrier);
   if (barrier == NULL) return lw_fail(error, "memory", "out of memory");
+  barrier->barrier = true;
   struct timespec until = lw_deadline_in(timeout < 0 ? 0 : timeout);
   pthread_mutex_lock(&d->mutex);
   bool late = false;
   bool open = !d->closing;
-  if (open) post(d, barrier);
-  while (open && !late && !(barrier->done && (barrier->ok || queue_empty(d)))) {
-    if (barrier->done) { /* what was queued before it could not be stored yet: line up again */
-      barrier->done = false;
-      post(d, barrier);
-    }
+  if (open) lw_mailbox_post(d, barrier);
+  while (open && !late && !barrier->done) {
     if (timeout < 0)
       pthread_cond_wait(&d->answered, &d->mutex);
     else
@@ -243,9 +206,9 @@ static bool count_left(struct lw_store *store, void *context, struct lw_error *e
   return lw_store_counts(store, clock->now(clock->context), context, error);
 }
 
-static bool locally_idle(struct lw_dispatcher *d) {
+bool lw_dispatcher_idle(struct lw_dispatcher *d) {
   pthread_mutex_lock(&d->mutex);
-  bool idle = queue_empty(d) && !d->writing && d->in_flight == 0 && d->outcomes == NULL;
+  bool idle = lw_mailbox_empty(d) && !d->writing && d->in_flight == 0 && d->outcomes == NULL;
   pthread_mutex_unlock(&d->mutex);
   return idle;
 }
@@ -262,11 +225,11 @@ bool lw_dispatcher_drain(struct lw_dispatcher *d, int64_t timeout, int64_t *left
   int64_t end = d->clock->ticks(d->clock->context) + timeout * 1000;
   for (;;) {
     bool late = timeout >= 0 && d->clock->ticks(d->clock->context) >= end;
-    if (late || locally_idle(d)) {
+    if (late || lw_dispatcher_idle(d)) {
       struct lw_store_counts counts = {0};
       if (!lw_dispatcher_read(d, count_left, &counts, error)) return false;
       *left = counts.claimed + counts.due;
-      if (*left == 0 && locally_idle(d)) return true;
+      if (*left == 0 && lw_dispatcher_idle(d)) return true;
       if (late)
         return lw_fail(error, "timeout", "%lld deliveries are still in flight or due", (long long)*left);
     }
@@ -277,13 +240,13 @@ bool lw_dispatcher_drain(struct lw_dispatcher *d, int64_t timeout, int64_t *left
 /* -- work on the store ---------------------------------------------------------------------------- */
 
 bool lw_dispatcher_write(struct lw_dispatcher *d, lw_store_job *job, void *context, struct lw_error *error) {
-  struct lw_command command = {.job = job, .context = context};
+  struct lw_command command = {.write = job, .context = context};
   return run(d, &command, error);
 }
 
 bool lw_dispatcher_read(struct lw_dispatcher *d, lw_store_job *job, void *context, struct lw_error *error) {
   if (!usable(d, error)) return false;
-  if (d->reader) return job(d->reader, context, error);
+  if (d->reader.store) return lw_reader_run(d, job, context, error);
   return lw_dispatcher_write(d, job, context, error);
 }
 
@@ -295,25 +258,22 @@ bool lw_dispatcher_stats(struct lw_dispatcher *d, struct lw_dispatcher_stats *st
   if (counts.due > 0 && counts.next_due < now) stats->now.oldest_due = now - counts.next_due;
   pthread_mutex_lock(&d->mutex);
   stats->since_open = d->metrics;
-  stats->now.queued = (int64_t)d->queued_events;
+  stats->now.queued = (int64_t)(d->mailbox.events + d->line.events);
   stats->now.in_flight = d->in_flight;
   pthread_mutex_unlock(&d->mutex);
   return true;
 }
 
-/* -- close ---------------------------------------------------------------------------------------- */
-
-/* Frees what could not be stored and counts its events. */
-static size_t discard_mailbox(struct lw_dispatcher *d) {
-  size_t lost = 0;
-  while (d->mailbox) {
-    struct lw_command *command = d->mailbox;
-    d->mailbox = command->next;
-    lost += command->count;
-    if (command->detached) free(command);
-  }
-  return lost;
+void lw_dispatcher_retire(struct lw_dispatcher *d) {
+  struct lw_error ignored;
+  if (!usable(d, &ignored)) return;
+  pthread_mutex_lock(&d->mutex);
+  d->retiring = true;
+  pthread_cond_signal(&d->wake);
+  pthread_mutex_unlock(&d->mutex);
 }
+
+/* -- close ---------------------------------------------------------------------------------------- */
 
 /* Ticks until `end`, or the grace if that is later. */
 static void limit_store(struct lw_dispatcher *d, int64_t end) {
@@ -329,6 +289,9 @@ bool lw_dispatcher_close(struct lw_dispatcher *d, int64_t timeout, struct lw_err
   d->closing = true;
   pthread_cond_broadcast(&d->answered);
   pthread_cond_signal(&d->wake);
+  pthread_mutex_unlock(&d->mutex);
+  lw_reader_stop(d);
+  pthread_mutex_lock(&d->mutex);
   while (!d->quiet) pthread_cond_wait(&d->answered, &d->mutex);
   pthread_mutex_unlock(&d->mutex);
   lw_lane_close(d->lane, (end - d->clock->ticks(d->clock->context)) / 1000);
@@ -339,7 +302,7 @@ bool lw_dispatcher_close(struct lw_dispatcher *d, int64_t timeout, struct lw_err
   pthread_cond_signal(&d->wake);
   pthread_mutex_unlock(&d->mutex);
   pthread_join(d->thread, NULL);
-  size_t lost = discard_mailbox(d);
+  size_t lost = lw_mailbox_discard(d);
   dispose(d);
   if (lost == 0) return true;
   return lw_fail(error, "store", "%zu queued events could not be stored and are lost", lost);

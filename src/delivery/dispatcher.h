@@ -3,12 +3,15 @@
  * sender, into one transaction (group commit), and then answers the callers and submits the claimed
  * deliveries.
  *
- * Lock: `mutex` guards the mailbox, the outcomes, the flags and the answers of commands; it is
- * held for list operations only, never during a query, a commit or a request.
+ * Whoever must not wait starts a command, and fetches its answer when it is told so (lw_dispatcher_start).
+ * Its reads run on a thread of their own, the reader's, which begins with the first of them.
+ *
+ * Locks: `mutex` guards the mailbox, the outcomes, the flags and the answers of commands; it is
+ * held for list operations only, never during a query, a commit or a request. The reader has its own
+ * (delivery/reader.h), tasks theirs (base/task.h), which is the only one taken while `mutex` is held.
  * Leases: a dispatcher's claims hold while its row in `dispatchers` is renewed (every third of the lease);
  * when it dies, any other dispatcher frees them after the lease. Every function may be called from any
- * thread, except that reads (lw_dispatcher_read) and close belong to the thread that opened it. After a fork
- * every function fails with "forked". */
+ * thread; while one closes it, no other may use it. After a fork every function fails with "forked". */
 #ifndef LW_DELIVERY_DISPATCHER_H
 #define LW_DELIVERY_DISPATCHER_H
 
@@ -19,6 +22,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/id.h"
+#include "delivery/command.h"
 #include "delivery/metrics.h"
 #include "delivery/records.h"
 #include "delivery/settings.h"
@@ -27,6 +31,10 @@
 /* Events that wait to be stored, and their bodies together; one larger batch may come alone. */
 #define LW_MAILBOX_EVENTS 10000
 #define LW_MAILBOX_BYTES (64 * 1024 * 1024)
+/* Commands that were started and are not done; and the bytes of those events among them that wait in line for
+ * room in the mailbox (one larger command may wait alone). */
+#define LW_MAX_CALLS 16384
+#define LW_LINE_BYTES (64 * 1024 * 1024)
 /* Deliveries claimed by one dispatcher at a time; it claims no more once their bodies together pass the
  * second. */
 #define LW_MAX_CLAIMS 5120
@@ -89,14 +97,30 @@ bool lw_dispatcher_flush(struct lw_dispatcher *dispatcher, int64_t timeout, stru
 bool lw_dispatcher_drain(struct lw_dispatcher *dispatcher, int64_t timeout, int64_t *left,
                          struct lw_error *error);
 
-/* A piece of work on a store handle. A failing one rolls back everything in its transaction. */
-typedef bool lw_store_job(struct lw_store *store, void *context, struct lw_error *error);
 /* Runs it on the dispatcher's thread inside a transaction; returns after the commit. */
 bool lw_dispatcher_write(struct lw_dispatcher *dispatcher, lw_store_job *job, void *context,
                          struct lw_error *error);
-/* Runs it on the caller's thread with a reading handle of its own (":memory:": as a write). */
+/* Runs it on the caller's thread with the reading handle (":memory:": as a write). */
 bool lw_dispatcher_read(struct lw_dispatcher *dispatcher, lw_store_job *job, void *context,
                         struct lw_error *error);
+
+/* Starts a command and returns at once. It becomes the task that `completions` tell of, which `free` frees
+ * with all it owns; its `ok` and `error` are the answer. What its owner releases before it is done happens
+ * nevertheless, and an emit so also when the store fails meanwhile: it is tried again like what was enqueued.
+ * False: code "busy" (too many wait already), "closed", "forked", "thread"; it was not taken. */
+bool lw_dispatcher_start(struct lw_dispatcher *dispatcher, struct lw_command *command,
+                         struct lw_completions *completions, void (*free)(struct lw_task *),
+                         struct lw_error *error);
+/* A copy of the events, for lw_dispatcher_start with the C library's free; the answers stand in its items.
+ * NULL when memory is out. */
+struct lw_command *lw_command_copy(const struct lw_emit_item *items, size_t count);
+/* Nothing waits to be stored or is in flight here. Others' deliveries, and those that nobody has claimed, are
+ * counted in the store. */
+bool lw_dispatcher_idle(struct lw_dispatcher *dispatcher);
+
+/* From now on it claims nothing: what is not on its way yet is given back, what comes is stored for others to
+ * claim. For a process that is about to end while its successor runs. */
+void lw_dispatcher_retire(struct lw_dispatcher *dispatcher);
 
 struct lw_dispatcher_stats {
   struct lw_metrics since_open; /* of this dispatcher */

@@ -6,6 +6,7 @@
 
 #include "base/deadline.h"
 #include "base/exit_gate.h"
+#include "delivery/mailbox.h"
 #include "delivery/observe.h"
 #include "delivery/outcomes.h"
 #include "transport/url.h"
@@ -169,10 +170,12 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
   for (size_t i = 0; i < command->count; i++)
     if (!store_item(d, &command->items[i], error)) return false;
   lw_observe_events(d, command->count);
-  if (command->job == NULL) return true;
+  bool reads = command->read != NULL && d->reader.store == NULL;
+  if (reads && !command->read(d->store, command->context, error)) return false;
+  if (command->write == NULL) return true;
   /* A job may make deliveries due: look at once. */
   d->claim_at = 0;
-  return command->job(d->store, command->context, error) && lw_engine_refresh(d, error);
+  return command->write(d->store, command->context, error) && lw_engine_refresh(d, error);
 }
 
 static void drop_waiting(struct lw_line *line, void *context) {
@@ -279,32 +282,6 @@ static void line_up(struct lw_dispatcher *d) {
   d->planning = (struct lw_load){.count = 0};
 }
 
-/* Under the lock: answers everyone in the transaction. Detached commands come back in a list to be freed. */
-static struct lw_command *answer(struct lw_dispatcher *d, bool ok, const struct lw_error *error) {
-  struct lw_command *garbage = NULL;
-  while (d->taken) {
-    struct lw_command *command = d->taken;
-    d->taken = command->next;
-    if (command->detached) {
-      command->next = garbage;
-      garbage = command;
-      continue;
-    }
-    command->ok = ok;
-    if (!ok) command->error = *error;
-    command->done = true;
-  }
-  return garbage;
-}
-
-static void free_commands(struct lw_command *command) {
-  while (command) {
-    struct lw_command *next = command->next;
-    free(command);
-    command = next;
-  }
-}
-
 /* What returned has been recorded: no flight points to a line that is nobody's any more. */
 static void sweep_lines(struct lw_dispatcher *d) {
   pthread_mutex_lock(&d->mutex);
@@ -317,7 +294,7 @@ static void after_commit(struct lw_dispatcher *d) {
   struct lw_error none = {0};
   int64_t claimed = d->claimed.count + d->planning.count;
   pthread_mutex_lock(&d->mutex);
-  struct lw_command *garbage = answer(d, true, &none);
+  struct lw_command *finished = lw_mailbox_answer(d, true, &none);
   lw_observe_commit(d);
   d->in_flight = claimed;
   line_up(d);
@@ -325,64 +302,29 @@ static void after_commit(struct lw_dispatcher *d) {
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
   if (list) lw_lane_submit(d->lane, list);
+  lw_mailbox_finish(finished);
   free_flights(d->returned);
   d->returned = NULL;
   if (d->sweeping) sweep_lines(d);
   d->retry_pause = 0;
-  free_commands(garbage);
 }
 
-/* What nobody waits for goes back to the head of the mailbox, in its order; the rest is told. */
 static void after_failure(struct lw_dispatcher *d, const struct lw_error *error) {
   lw_claims_forget(d);
   d->claim_at = 0; /* what it claimed waits in the store as before */
-  struct lw_command *kept = NULL, **kept_end = &kept, *told = NULL;
-  while (d->taken) {
-    struct lw_command *command = d->taken, *next = command->next;
-    if (command->detached) {
-      *kept_end = command;
-      kept_end = &command->next;
-      command->next = NULL;
-    } else {
-      command->next = told;
-      told = command;
-    }
-    d->taken = next;
-  }
   pthread_mutex_lock(&d->mutex);
   lw_observe_failure(d, error);
-  d->taken = told;
-  answer(d, false, error);
-  if (kept) {
-    for (struct lw_command *command = kept; command; command = command->next) {
-      d->queued_events += command->count;
-      d->queued_bytes += command->bytes;
-    }
-    *kept_end = d->mailbox;
-    if (d->mailbox == NULL) d->mailbox_end = kept_end;
-    d->mailbox = kept;
-  }
+  struct lw_command *finished = lw_mailbox_answer(d, false, error);
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
+  lw_mailbox_finish(finished);
   d->retry_pause = d->retry_pause ? d->retry_pause * 2 : FIRST_PAUSE_MS;
   if (d->retry_pause > LONGEST_PAUSE_MS) d->retry_pause = LONGEST_PAUSE_MS;
 }
 
 /* Under the lock. Outcomes that failed to be written before stay in `returned` and lead. */
 static void take(struct lw_dispatcher *d) {
-  size_t events = 0;
-  struct lw_command **end = &d->taken;
-  while (d->mailbox && events < LW_BATCH_EVENTS) {
-    struct lw_command *command = d->mailbox;
-    d->mailbox = command->next;
-    if (d->mailbox == NULL) d->mailbox_end = &d->mailbox;
-    events += command->count;
-    d->queued_events -= command->count;
-    d->queued_bytes -= command->bytes;
-    *end = command;
-    end = &command->next;
-    *end = NULL;
-  }
+  lw_mailbox_take(d);
   while (d->outcomes) {
     struct lw_flight *flight = d->outcomes;
     d->outcomes = flight->next;
@@ -402,7 +344,7 @@ static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
   if (lw_claims_wanted(d)) return 0;
-  if (!d->closing && d->claim_at < next) next = d->claim_at;
+  if (!d->closing && !d->retired && d->claim_at < next) next = d->claim_at;
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
@@ -432,8 +374,8 @@ static int64_t until_next_turn(const struct lw_dispatcher *d, int64_t millisecon
 /* Under the lock: sleeps until there is something to write. */
 static void wait_for_work(struct lw_dispatcher *d) {
   if (d->retry_pause > 0 && !d->stop) wait_for(d, d->retry_pause);
-  while (!d->mailbox && !d->stop && d->outcome_count < OUTCOME_BATCH) {
-    if (d->closing && !d->quiet) return;
+  while (!d->mailbox.first && !d->stop && d->outcome_count < OUTCOME_BATCH) {
+    if ((d->closing && !d->quiet) || d->retiring != d->retired) return;
     int64_t left = time_to_next(d);
     if (d->outcome_count > 0) {
       if (left > OUTCOME_LINGER_MS && !d->urgent) wait_for(d, OUTCOME_LINGER_MS);
@@ -457,6 +399,13 @@ static bool write_down(struct lw_dispatcher *d) {
   return ok;
 }
 
+/* What waits for its turn is given back with the next outcomes. */
+static void retire(struct lw_dispatcher *d) {
+  d->retired = true;
+  drop_all_waiting(d);
+  if (!d->winding_down) lw_lane_recall(d->lane);
+}
+
 /* One turn: sleep, take, write, answer. False at the end of the engine's life. */
 static bool turn(struct lw_dispatcher *d, int *final_tries) {
   pthread_mutex_lock(&d->mutex);
@@ -467,12 +416,14 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   bool stop = d->stop;
   bool closing = d->winding_down = d->closing;
   bool busy = d->taken != NULL || d->returned != NULL;
+  bool retiring = d->retiring;
   pthread_mutex_unlock(&d->mutex);
+  if (retiring && !d->retired) retire(d);
   bool ok = write_down(d);
   if (ok && !closing) lw_care_take(d, busy);
   pthread_mutex_lock(&d->mutex);
   d->writing = false;
-  bool empty = d->mailbox == NULL;
+  bool empty = lw_mailbox_empty(d);
   if (closing && !ok) ++*final_tries;
   bool given_up = *final_tries >= LW_FINAL_TRIES;
   if (closing && (empty || given_up)) {

@@ -11,20 +11,15 @@
 #include "delivery/claims.h"
 #include "delivery/dispatcher.h"
 #include "delivery/flight.h"
+#include "delivery/reader.h"
 #include "delivery/routing.h"
 #include "delivery/turns.h"
 
 enum { LW_FINAL_TRIES = 3 }; /* how often a closing dispatcher tries to store what waits */
 
-struct lw_command {
-  struct lw_command *next;
-  struct lw_emit_item *items; /* an emit, or */
-  size_t count, bytes;
-  lw_store_job *job; /* a job (a flush is neither) */
-  void *context;
-  bool detached; /* nobody waits: freed by the engine, kept while it cannot be stored */
-  bool done, ok;
-  struct lw_error error;
+struct lw_command_list {
+  struct lw_command *first, *last; /* last: only where there is a first */
+  size_t events, bytes;
 };
 
 struct lw_load { /* flights in memory */
@@ -37,8 +32,8 @@ struct lw_dispatcher {
   const struct lw_clock *clock;
   struct lw_dispatcher_options options;
   struct lw_id id;
-  struct lw_store *store;  /* the engine's */
-  struct lw_store *reader; /* the opener's; NULL for ":memory:" */
+  struct lw_store *store; /* the engine's */
+  struct lw_reader reader;
   struct lw_sender *sender;
   struct lw_lane *lane;
   pthread_t thread;
@@ -46,16 +41,17 @@ struct lw_dispatcher {
   pthread_mutex_t mutex;   /* guards what follows up to the blank line */
   pthread_cond_t wake;     /* the engine waits on it */
   pthread_cond_t answered; /* callers wait on it: a command is done, the mailbox has room, all is idle */
-  struct lw_command *mailbox, **mailbox_end;
-  size_t queued_events, queued_bytes;
+  struct lw_command_list mailbox, line; /* delivery/mailbox.h */
+  size_t calls;                         /* commands that were started and are not done */
   struct lw_turns turns;
   struct lw_flight *outcomes; /* newest first */
   size_t outcome_count;
-  bool urgent;  /* one of them is waited for by what is behind it in its line */
-  bool closing; /* no new commands */
-  bool quiet;   /* closing, and nothing is claimed or submitted any more */
-  bool stop;    /* write the last outcomes and end */
-  bool writing; /* what was taken from the mailbox is not committed yet */
+  bool urgent;   /* one of them is waited for by what is behind it in its line */
+  bool closing;  /* no new commands */
+  bool retiring; /* claim nothing more */
+  bool quiet;    /* closing, and nothing is claimed or submitted any more */
+  bool stop;     /* write the last outcomes and end */
+  bool writing;  /* what was taken from the mailbox is not committed yet */
   int64_t in_flight;
   struct lw_metrics metrics; /* since open, of what is committed */
   struct lw_id_generator message_ids;
@@ -77,6 +73,7 @@ struct lw_dispatcher {
   struct lw_record_queue staged_records; /* told when it is committed */
   int64_t canceled_before;               /* the store's count when the transaction began */
   bool store_failing;                    /* the last transaction was refused by the store */
+  bool retired;                          /* `retiring`, and what was queued for sending is called back */
   bool winding_down; /* `closing`, as it was when the turn began: while it is false the lane is open */
   struct lw_care care;
 };
