@@ -110,7 +110,9 @@ end
 local SEND = {
   url = "string", format = "string", event = "table", signing_secret = "string", signing = "string|list", headers = "table",
   timeout = "positive", connect_timeout = "positive", ca_file = "string", user_agent = "string", max_response_body = "integer",
+  client_cert = "string", client_key = "string", proxy = "string", http_version = "string",
 }
+local HTTP_VERSIONS = { ["1.1"] = true, ["2"] = true }
 local OURS = { ["content-type"] = true, ["webhook-id"] = true, ["x-signature"] = true, ["content-length"] = true,
   ["host"] = true, ["expect"] = true, ["transfer-encoding"] = true }
 
@@ -156,9 +158,22 @@ local function add_headers(list, headers, standard)
   end
 end
 
+local function check_connection(options, level)
+  if options.client_key and not options.client_cert then error("send: 'client_key' needs a 'client_cert'", level + 1) end
+  if options.http_version then check_name(options.http_version, HTTP_VERSIONS, "http_version", level + 1) end
+end
+
 --- One attempt, waited for, without a store. Private addresses are allowed: the URL is the caller's own.
 -- @param options url, event, format ("raw"); signing_secret, signing ("capawesome"; see hooks.webhooks:create), headers, timeout (15),
---                connect_timeout (5), ca_file, user_agent
+--                connect_timeout (5), user_agent, max_response_body (20000 bytes), and
+--
+--                ca_file: a PEM file of the authorities to trust, instead of the system's;
+--                client_cert, client_key: PEM files for a receiver that asks who calls; the key may stand in the certificate's
+--                file, and has no passphrase;
+--                proxy: "http://user:password@proxy.example:3128", or https; port 1080 or 443 where none is named. It
+--                connects to an https receiver blindly (CONNECT), whose certificate is checked as ever. http_proxy and the
+--                like in the environment do not count;
+--                http_version: "2" (default: over TLS, where the receiver offers it) or "1.1"
 -- @return a delivery { id, status, event, request_body, response_status_code, response_body, response_body_cut, sent_at,
 --         duration } when the answer was 2xx; else nil, message, code ("status", "timeout", "dns", "connect", "tls", …), the delivery
 function webhook.send(options)
@@ -166,6 +181,7 @@ function webhook.send(options)
   if not options.url or not options.event then error("send: 'url' and 'event' are needed", 2) end
   local format = options.format or "raw"
   check_name(format, FORMATS, "format", 2)
+  check_connection(options, 2)
   local schemes = schemes_of(options, format, 2)
   check_event(options.event, "send")
   local body, content_type, problem = written(core.format, options.event, format)
@@ -180,7 +196,8 @@ function webhook.send(options)
   local delivery, message, code = core.send {
     url = options.url, body = body, headers = headers, timeout = options.timeout, ca_file = options.ca_file,
     connect_timeout = options.connect_timeout, user_agent = options.user_agent,
-    max_response_body = options.max_response_body,
+    max_response_body = options.max_response_body, client_cert = options.client_cert, client_key = options.client_key,
+    proxy = options.proxy, http_version = options.http_version,
   }
   if not delivery then return nil, message, code end
   delivery.id, delivery.event, delivery.request_body = id, options.event.event, body

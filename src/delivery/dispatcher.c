@@ -26,14 +26,26 @@ static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_erro
   return d->reader != NULL;
 }
 
+static bool copy_text(const char *text, const char **copy) {
+  *copy = text ? strdup(text) : NULL;
+  return text == NULL || *copy != NULL;
+}
+
+static bool copy_request_options(struct lw_dispatcher *d, struct lw_error *error) {
+  d->request_options = (struct lw_request_options){.serial = lw_request_options_serial(),
+                                                   .timeout = d->options.timeout,
+                                                   .connect_timeout = d->options.connect_timeout,
+                                                   .max_response_body = d->options.max_response_body,
+                                                   .addresses = d->options.addresses};
+  return (copy_text(d->options.user_agent, &d->request_options.user_agent) &&
+          copy_text(d->options.ca_file, &d->request_options.ca_file)) ||
+         lw_fail(error, "memory", "out of memory");
+}
+
 static bool open_lane(struct lw_dispatcher *d, struct lw_error *error) {
   d->sender = lw_sender_acquire(error);
   if (d->sender == NULL) return false;
-  struct lw_lane_options lane = {.max_in_flight = d->options.connections,
-                                 .addresses = d->options.addresses,
-                                 .user_agent = d->options.user_agent,
-                                 .ca_file = d->options.ca_file,
-                                 .max_response_body = d->options.max_response_body};
+  struct lw_lane_options lane = {.max_in_flight = d->options.connections};
   d->lane = lw_lane_open(d->sender, &lane, lw_engine_done, lw_engine_idle, d, error);
   return d->lane != NULL;
 }
@@ -62,6 +74,8 @@ static void init_locks(struct lw_dispatcher *d) {
 static void dispose(struct lw_dispatcher *d) {
   if (d->lane) lw_lane_close(d->lane, 0);
   if (d->sender) lw_sender_release(d->sender);
+  free((char *)d->request_options.user_agent);
+  free((char *)d->request_options.ca_file);
   lw_routing_free(&d->routing);
   lw_bodies_free(&d->bodies);
   lw_record_queue_clear(&d->staged_records);
@@ -89,7 +103,9 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
   lw_routing_init(&d->routing);
   lw_bodies_init(&d->bodies);
   init_locks(d);
-  if (open_store(d, path, error) && open_lane(d, error) && start_thread(d, error)) return d;
+  if (copy_request_options(d, error) && open_store(d, path, error) && open_lane(d, error) &&
+      start_thread(d, error))
+    return d;
   dispose(d);
   return NULL;
 }

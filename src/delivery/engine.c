@@ -68,8 +68,7 @@ static struct lw_flight *make_flight(struct lw_dispatcher *d, const struct lw_id
   struct lw_flight *flight = lw_flight_new(id, body, length);
   if (flight == NULL) return NULL;
   flight->own_body = own_body;
-  if (lw_flight_prepare(flight, route, now_ms(d), d->options.timeout, d->options.connect_timeout))
-    return flight;
+  if (lw_flight_prepare(flight, route, now_ms(d), &d->request_options)) return flight;
   lw_flight_free(flight);
   return NULL;
 }

@@ -35,8 +35,9 @@ struct lw_dispatcher {
   const struct lw_clock *clock;
   struct lw_dispatcher_options options;
   struct lw_id id;
-  struct lw_store *store;  /* the engine's */
-  struct lw_store *reader; /* the opener's; NULL for ":memory:" */
+  struct lw_store *store;                    /* the engine's */
+  struct lw_store *reader;                   /* the opener's; NULL for ":memory:" */
+  struct lw_request_options request_options; /* its strings are copies; never changed */
   struct lw_sender *sender;
   struct lw_lane *lane;
   pthread_t thread;

@@ -55,8 +55,8 @@ static bool sign(struct lw_flight *flight, const struct lw_route *route, const c
          (route->signer == NULL || sign_standard(flight, route->signer, id, now));
 }
 
-bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now, int64_t timeout,
-                       int64_t connect_timeout) {
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now,
+                       const struct lw_request_options *options) {
   char id[LW_ID_TEXT_SIZE];
   lw_id_format(&flight->id, id);
   struct lw_request *request = flight->request = lw_request_new(route->webhook->url);
@@ -66,8 +66,7 @@ bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, i
   flight->format = route->format->name;
   request->body = flight->body;
   request->body_length = flight->body_length;
-  request->timeout = timeout;
-  request->connect_timeout = connect_timeout;
+  request->options = options;
   const char *content_type = flight->own_body ? route->format->content_type : LW_CONTENT_TYPE_JSON;
   return lw_request_add_header(request, "Content-Type", content_type) &&
          lw_request_add_header(request, ID_HEADER, id) && sign(flight, route, id, now);

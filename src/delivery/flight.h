@@ -24,9 +24,10 @@ struct lw_flight {
 struct lw_flight *lw_flight_new(const struct lw_id *id, const char *body, size_t length);
 void lw_flight_free(struct lw_flight *flight); /* with its request */
 /* Makes the request: URL, Webhook-Id, Content-Type, and the signature made now; a body that is no raw one,
- * since the webhook's format was changed after the emit, is not signed. */
-bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now, int64_t timeout,
-                       int64_t connect_timeout);
+ * since the webhook's format was changed after the emit, is not signed. The options are borrowed until the
+ * flight is freed. */
+bool lw_flight_prepare(struct lw_flight *flight, const struct lw_route *route, int64_t now,
+                       const struct lw_request_options *options);
 /* What to record. Borrows from the flight. */
 struct lw_outcome lw_flight_outcome(const struct lw_flight *flight, const struct lw_id *dispatcher,
                                     const struct lw_retry_schedule *schedule, int64_t now, uint32_t random);

@@ -93,7 +93,6 @@ static bool check_text(const char *field, const char *text, size_t longest, stru
 
 static bool check_texts(const struct lw_settings *settings, struct lw_error *error) {
   const struct lw_request_options *request = &settings->request;
-  struct lw_error cause;
   if (!check_text("user_agent", request->user_agent, LW_SETTINGS_MAX_USER_AGENT, error) ||
       !check_text("ca_file", request->ca_file, LW_SETTINGS_MAX_PATH, error) ||
       !check_text("client_cert", request->client_cert, LW_SETTINGS_MAX_PATH, error) ||
@@ -102,8 +101,7 @@ static bool check_texts(const struct lw_settings *settings, struct lw_error *err
     return false;
   if (request->client_key && !request->client_cert)
     return lw_fail(error, "invalid", "client_key: needs a client_cert");
-  return request->proxy == NULL || lw_url_check(request->proxy, &cause) ||
-         lw_fail(error, "invalid", "proxy: %.400s", cause.message);
+  return request->proxy == NULL || lw_url_check_proxy(request->proxy, error);
 }
 
 /* -- headers ----------------------------------------------------------------------------------------- */

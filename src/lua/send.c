@@ -82,35 +82,50 @@ static void push_response(lua_State *L, const struct lw_response *response) {
   lua_setfield(L, -2, "error_code");
 }
 
-static struct lw_lane *open_lane(struct hold *hold, const struct lw_dispatcher_options *options,
-                                 struct lw_error *error) {
+static struct lw_lane *open_lane(struct hold *hold, struct lw_error *error) {
+  const struct lw_lane_options lane = {.max_in_flight = 1};
   if (hold->sender == NULL) hold->sender = lw_sender_acquire(error);
   if (hold->sender == NULL) return NULL;
-  const struct lw_lane_options lane = {.max_in_flight = 1,
-                                       .addresses = {.allow_all = true},
-                                       .user_agent = options->user_agent,
-                                       .ca_file = options->ca_file,
-                                       .max_response_body = options->max_response_body};
   return lw_lane_open(hold->sender, &lane, finished, NULL, NULL, error);
+}
+
+/* Strings stay in the table. */
+static bool read_request_options(lua_State *L, struct lw_request_options *options, struct lw_error *error) {
+  struct lw_dispatcher_options common;
+  if (!lwl_read_options(L, 1, &common, error)) return false;
+  const char *http_version = lwl_string_field(L, 1, "http_version");
+  *options = (struct lw_request_options){
+      .serial = lw_request_options_serial(),
+      .timeout = common.timeout,
+      .connect_timeout = common.connect_timeout,
+      .max_response_body = common.max_response_body,
+      .http_version = http_version && strcmp(http_version, "1.1") == 0 ? LW_HTTP_1_1 : LW_HTTP_2,
+      .user_agent = common.user_agent,
+      .ca_file = common.ca_file,
+      .client_cert = lwl_string_field(L, 1, "client_cert"),
+      .client_key = lwl_string_field(L, 1, "client_key"),
+      .proxy = lwl_string_field(L, 1, "proxy"),
+      .addresses = {.allow_all = true},
+  };
+  return options->proxy == NULL || lw_url_check_proxy(options->proxy, error);
 }
 
 /* core.send { url, body, headers = { { name, value }… }, timeout, … } -> answer | nil, message, code */
 static int send_once(lua_State *L) {
   struct hold *hold = lua_touserdata(L, lua_upvalueindex(1));
-  struct lw_dispatcher_options options;
+  struct lw_request_options options;
   struct lw_error error;
   luaL_checktype(L, 1, LUA_TTABLE);
   const char *url = lwl_string_field(L, 1, "url");
-  if (!lwl_read_options(L, 1, &options, &error) || !lw_url_check(url, &error)) return lwl_failure(L, &error);
+  if (!read_request_options(L, &options, &error) || !lw_url_check(url, &error)) return lwl_failure(L, &error);
   struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
   struct lw_request *request = lw_request_new(url);
   if (request == NULL) return luaL_error(L, "out of memory");
   request->context = &waiter;
+  request->options = &options;
   lua_getfield(L, 1, "body");
   request->body = lua_tolstring(L, -1, &request->body_length);
-  request->timeout = options.timeout;
-  request->connect_timeout = options.connect_timeout;
-  struct lw_lane *lane = add_headers(L, request, &error) ? open_lane(hold, &options, &error) : NULL;
+  struct lw_lane *lane = add_headers(L, request, &error) ? open_lane(hold, &error) : NULL;
   if (lane == NULL) {
     lw_request_free(request);
     return lwl_failure(L, &error);

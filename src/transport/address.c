@@ -13,33 +13,28 @@ enum { MAPPED_BITS = 96, ADDRESS_BITS = 128, ADDRESS_BYTES = 16 };
 
 /* IANA special-purpose registries (RFC 6890, 8190) and the multicast and reserved ranges. */
 static const struct lw_network special[] = {
-    V4(0, 0, 0, 0, 8),                 /* this network */
-    V4(10, 0, 0, 0, 8),                /* private */
-    V4(100, 64, 0, 0, 10),             /* carrier-grade NAT */
-    V4(127, 0, 0, 0, 8),               /* loopback */
-    V4(169, 254, 0, 0, 16),            /* link-local; cloud metadata lives here */
-    V4(172, 16, 0, 0, 12),             /* private */
-    V4(192, 0, 0, 0, 24),              /* protocol assignments */
-    V4(192, 0, 2, 0, 24),              /* documentation */
-    V4(192, 88, 99, 0, 24),            /* 6to4 relays */
-    V4(192, 168, 0, 0, 16),            /* private */
-    V4(198, 18, 0, 0, 15),             /* benchmarks */
-    V4(198, 51, 100, 0, 24),           /* documentation */
-    V4(203, 0, 113, 0, 24),            /* documentation */
-    V4(224, 0, 0, 0, 4),               /* multicast */
-    V4(240, 0, 0, 0, 4),               /* reserved, broadcast */
-    {{0}, 96},                         /* ::, ::1 and the IPv4-compatible addresses */
-    {{0, 0x64, 0xff, 0x9b, 0, 1}, 48}, /* local NAT64 */
-    {{0x01}, 64},                      /* discard */
-    {{0x20, 0x01, 0, 0}, 32},          /* Teredo */
-    {{0x20, 0x01, 0, 0x02}, 48},       /* benchmarks */
-    {{0x20, 0x01, 0x0d, 0xb8}, 32},    /* documentation */
-    {{0x3f, 0xff}, 20},                /* documentation */
-    {{0x5f, 0x00}, 16},                /* segment routing */
-    {{0xfc}, 7},                       /* unique local */
-    {{0xfe, 0x80}, 10},                /* link-local */
-    {{0xfe, 0xc0}, 10},                /* site-local */
-    {{0xff}, 8},                       /* multicast */
+    V4(0, 0, 0, 0, 8),              /* this network */
+    V4(10, 0, 0, 0, 8),             /* private */
+    V4(100, 64, 0, 0, 10),          /* carrier-grade NAT */
+    V4(127, 0, 0, 0, 8),            /* loopback */
+    V4(169, 254, 0, 0, 16),         /* link-local; cloud metadata lives here */
+    V4(172, 16, 0, 0, 12),          /* private */
+    V4(192, 0, 0, 0, 24),           /* protocol assignments */
+    V4(192, 0, 2, 0, 24),           /* documentation */
+    V4(192, 88, 99, 0, 24),         /* 6to4 relays */
+    V4(192, 168, 0, 0, 16),         /* private */
+    V4(198, 18, 0, 0, 15),          /* benchmarks */
+    V4(198, 51, 100, 0, 24),        /* documentation */
+    V4(203, 0, 113, 0, 24),         /* documentation */
+    V4(224, 0, 0, 0, 4),            /* multicast */
+    V4(240, 0, 0, 0, 4),            /* reserved, broadcast */
+    V4(168, 63, 129, 16, 32),       /* Azure's host: metadata, for its machines only */
+    {{0x00}, 3},                    /* ::, ::1, IPv4-compatible, local NAT64, discard, unassigned; and */
+    {{0x40}, 2},                    /* the rest outside 2000::/3, the one range from which global unicast */
+    {{0x80}, 1},                    /* is assigned: unique local, link-local, site-local, multicast */
+    {{0x20, 0x01, 0}, 23},          /* protocol assignments: Teredo, benchmarks, ORCHID */
+    {{0x20, 0x01, 0x0d, 0xb8}, 32}, /* documentation */
+    {{0x3f, 0xff}, 20},             /* documentation */
 };
 
 /* Ranges whose addresses carry an IPv4 address, and where in the bytes it stands. */

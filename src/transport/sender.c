@@ -12,8 +12,6 @@
 
 enum { MAX_IN_FLIGHT = 1024 };
 
-#define DEFAULT_USER_AGENT "lua-webhook/" LW_VERSION
-
 static pthread_mutex_t shared_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct lw_sender *shared;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -107,17 +105,7 @@ static void free_lane(struct lw_lane *lane) {
     lw_transfer_free(transfer);
   }
   pthread_cond_destroy(&lane->closed_changed);
-  free((char *)lane->options.user_agent);
-  free((char *)lane->options.ca_file);
   free(lane);
-}
-
-static bool copy_options(struct lw_lane *lane, const struct lw_lane_options *options) {
-  const char *agent = options->user_agent ? options->user_agent : DEFAULT_USER_AGENT;
-  lane->options = *options;
-  lane->options.user_agent = strdup(agent);
-  lane->options.ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
-  return lane->options.user_agent && (lane->options.ca_file || !options->ca_file);
 }
 
 struct lw_lane *lw_lane_open(struct lw_sender *sender, const struct lw_lane_options *options,
@@ -128,12 +116,12 @@ struct lw_lane *lw_lane_open(struct lw_sender *sender, const struct lw_lane_opti
     return NULL;
   }
   struct lw_lane *lane = calloc(1, sizeof *lane);
-  if (lane) pthread_cond_init(&lane->closed_changed, NULL);
-  if (lane == NULL || !copy_options(lane, options)) {
-    if (lane) free_lane(lane);
+  if (lane == NULL) {
     lw_fail(error, "memory", "a lane could not be opened: out of memory");
     return NULL;
   }
+  pthread_cond_init(&lane->closed_changed, NULL);
+  lane->max_in_flight = options->max_in_flight;
   lane->sender = sender;
   lane->done = done;
   lane->idle = idle;

@@ -18,23 +18,19 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "transport/address.h"
+#include "transport/request_options.h"
 
 #define LW_SENDER_MAX_RESPONSE_HEADERS 8192 /* bytes kept of the answer's header lines */
 #define LW_SENDER_HEADER_FLOOD (256 * 1024) /* header bytes after which the transfer is given up */
 #define LW_SENDER_DRAIN (64 * 1024)         /* body bytes read past the cap to keep a connection */
+#define LW_RESPONSE_ERROR_SIZE 256
 #define LW_REQUEST_TEXT 1024 /* bytes of URL and header lines that need no memory of their own */
 
 struct lw_sender;
 struct lw_lane;
 
-/* How requests of one user are sent; copied into the lane when it opens. Strings are copied. */
 struct lw_lane_options {
   int max_in_flight; /* 1 to 1024 */
-  struct lw_address_policy addresses;
-  const char *user_agent; /* NULL: "lua-webhook/<version>" */
-  const char *ca_file;    /* NULL: the system's */
-  size_t max_response_body;
 };
 
 /* What happened. Owned by the request; valid until lw_request_free. */
@@ -51,7 +47,8 @@ struct lw_response {
   bool body_cut;          /* there was more than was kept */
   const char *error_code; /* NULL when an answer was read: "timeout", "dns", "connect", "tls",
                              "refused_address", "reset", "too_large", "canceled", "network"; static strings */
-  char error[256]; /* for people; "" when an answer was read. A timeout is called a timeout, with how long */
+  /* For people; "" when an answer was read. A timeout is called a timeout, with how long. */
+  char error[LW_RESPONSE_ERROR_SIZE];
 };
 
 /* One POST. Allocate with lw_request_new, fill, submit; it belongs to the sender until `done` is
@@ -61,9 +58,8 @@ struct lw_request {
   const char *url;  /* copied by lw_request_new */
   const char *body; /* not copied: must live until done */
   size_t body_length;
-  int64_t timeout;            /* milliseconds, whole transfer */
-  int64_t connect_timeout;    /* milliseconds */
-  struct curl_slist *headers; /* made by lw_request_add_header */
+  const struct lw_request_options *options; /* not copied: must live, unchanged, until done */
+  struct curl_slist *headers;               /* made by lw_request_add_header */
   struct lw_response response;
   struct lw_lane *lane;    /* the sender's, from here on */
   unsigned recalls;        /* of the lane, when it was submitted */

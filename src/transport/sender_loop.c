@@ -85,7 +85,7 @@ static void unlink_transfer(struct lw_lane *lane, struct lw_transfer *transfer) 
 
 static struct lw_transfer *take_transfer(struct lw_lane *lane) {
   struct lw_transfer *transfer = lane->spare;
-  if (transfer == NULL) return lw_transfer_new(&lane->options, &lane->sender->sockets);
+  if (transfer == NULL) return lw_transfer_new(&lane->sender->sockets);
   lane->spare = transfer->next;
   lane->spares--;
   return transfer;
@@ -129,7 +129,7 @@ static void cancel_first(struct lw_lane *lane) {
 
 static void start_waiting(struct lw_lane *lane) {
   while (lane->waiting.first && lane->waiting.first->recalls != lane->recalled) cancel_first(lane);
-  while (lane->waiting.first && lw_lane_running(lane) < lane->options.max_in_flight)
+  while (lane->waiting.first && lw_lane_running(lane) < lane->max_in_flight)
     start(lane, take_first(&lane->waiting));
 }
 

@@ -22,7 +22,7 @@ struct lw_request_list {
 
 struct lw_lane {
   struct lw_sender *sender;
-  struct lw_lane_options options;
+  int max_in_flight;
   lw_request_done *done;
   lw_lane_idle *idle;
   void *context;

@@ -12,8 +12,8 @@
 #include "transport/sender_sockets.h"
 
 struct lw_transfer {
-  CURL *easy; /* CURLOPT_PRIVATE is the transfer */
-  const struct lw_lane_options *options;
+  CURL *easy;      /* CURLOPT_PRIVATE is the transfer */
+  uint64_t serial; /* of the options the handle is set up for; 0: none */
   struct lw_sockets *sockets;
   struct lw_request *request;
   struct lw_transfer *next; /* the lane's list of running ones, or of idle ones */
@@ -28,12 +28,12 @@ struct lw_transfer {
   char detail[CURL_ERROR_SIZE];
 };
 
-/* A handle with everything set that is the same for all requests of the options' lane. `options` must
- * outlive it, `sockets` all connections. NULL when memory is out. */
-struct lw_transfer *lw_transfer_new(const struct lw_lane_options *options, struct lw_sockets *sockets);
+/* `sockets` must outlive all connections. NULL when memory is out. */
+struct lw_transfer *lw_transfer_new(struct lw_sockets *sockets);
 void lw_transfer_free(struct lw_transfer *transfer);
 
-/* Sets the request's own options. False when curl refuses them: call lw_transfer_finish with `result`. */
+/* Sets the handle up for the request and its options. False when that fails or the host is refused: call
+ * lw_transfer_finish with `result`. */
 bool lw_transfer_begin(struct lw_transfer *transfer, struct lw_request *request, CURLcode *result);
 
 /* Fills the request's response and lets go of the request. */

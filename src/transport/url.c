@@ -1,10 +1,12 @@
 #include "transport/url.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <openssl/crypto.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+enum { LONGEST_HOST = 255 }; /* RFC 1035, section 2.3.4 */
 
 /* curl would send such bytes as they are or change them; either way another URL than the one written. */
 static bool plain_characters(const char *url) {
@@ -42,8 +44,17 @@ static bool check_host(CURLU *parsed, const char *url, struct lw_error *error) {
   CURLUcode code = curl_url_get(parsed, CURLUPART_HOST, &host, 0);
   if (code != CURLUE_OK && code != CURLUE_NO_HOST) return parse_failed(code, error);
   bool good = !slash_for_host(url) && host != NULL && host[0] != '\0';
+  /* Percent-encoded bytes have been decoded here. */
+  bool plain = !good || plain_characters(host);
   curl_free(host);
-  return good || parse_failed(CURLUE_NO_HOST, error);
+  if (!good) return parse_failed(CURLUE_NO_HOST, error);
+  return plain || lw_fail(error, "invalid", "the URL's host has a byte outside ASCII: write it as xn--…");
+}
+
+static bool check(const char *url, CURLU *parsed, struct lw_error *error) {
+  CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+  if (code != CURLUE_OK) return parse_failed(code, error);
+  return check_scheme(parsed, error) && check_host(parsed, url, error);
 }
 
 bool lw_url_check(const char *url, struct lw_error *error) {
@@ -55,78 +66,55 @@ bool lw_url_check(const char *url, struct lw_error *error) {
                    "the URL has a space, a control character or a byte outside ASCII: percent-encode it");
   CURLU *parsed = curl_url();
   if (parsed == NULL) return parse_failed(CURLUE_OUT_OF_MEMORY, error);
-  CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
-  bool good = code == CURLUE_OK ? check_scheme(parsed, error) && check_host(parsed, url, error)
-                                : parse_failed(code, error);
+  bool good = check(url, parsed, error);
   curl_url_cleanup(parsed);
   return good;
 }
 
-/* -- credentials ------------------------------------------------------------------------------------ */
-
-/* curl's own strings are freed by curl, and hold secrets. */
-static void wipe(char *text) {
-  if (text != NULL) OPENSSL_cleanse(text, strlen(text));
-  curl_free(text);
+static bool only_authority(const char *url) {
+  const char *authority = strstr(url, "://");
+  if (authority == NULL) return false;
+  const char *end = authority + 3 + strcspn(authority + 3, "/?#");
+  return end[0] == '\0' || strcmp(end, "/") == 0;
 }
 
-/* *part: "" where there is none. */
-static bool get_part(CURLU *parsed, CURLUPart which, CURLUcode none, char **part, struct lw_error *error) {
-  CURLUcode code = curl_url_get(parsed, which, part, CURLU_URLDECODE);
-  if (code == CURLUE_OK || code == none) return true;
-  if (code == CURLUE_OUT_OF_MEMORY) return parse_failed(code, error);
-  return lw_fail(error, "invalid",
-                 "the URL's user or password holds a control character or cannot be decoded");
+bool lw_url_check_proxy(const char *url, struct lw_error *error) {
+  struct lw_error why;
+  if (!lw_url_check(url, &why)) return lw_fail(error, "invalid", "proxy: %s", why.message);
+  return only_authority(url) || lw_fail(error, "invalid", "proxy: the URL must end after its host and port");
 }
 
-static bool join(const char *user, const char *password, char **credentials, struct lw_error *error) {
-  if (user == NULL) user = "";
-  if (password == NULL) password = "";
-  if (strchr(user, ':') != NULL) return lw_fail(error, "invalid", "the URL's user holds a colon");
-  size_t user_length = strlen(user), password_length = strlen(password);
-  char *joined = malloc(user_length + password_length + 2);
-  if (joined == NULL) return parse_failed(CURLUE_OUT_OF_MEMORY, error);
-  memcpy(joined, user, user_length);
-  joined[user_length] = ':';
-  memcpy(joined + user_length + 1, password, password_length + 1);
-  *credentials = joined;
-  return true;
+/* inet_aton takes whatever a resolver takes: 127.1, 0x7f.1, 017700000001. */
+static bool read_address(const char *host, char text[LW_ADDRESS_TEXT_SIZE]) {
+  struct in_addr v4;
+  struct in6_addr v6;
+  if (inet_aton(host, &v4) != 0) return inet_ntop(AF_INET, &v4, text, LW_ADDRESS_TEXT_SIZE) != NULL;
+  return inet_pton(AF_INET6, host, &v6) == 1 && inet_ntop(AF_INET6, &v6, text, LW_ADDRESS_TEXT_SIZE) != NULL;
 }
 
-static bool take_credentials(CURLU *parsed, char **credentials, struct lw_error *error) {
-  char *user = NULL, *password = NULL;
-  bool ok = get_part(parsed, CURLUPART_USER, CURLUE_NO_USER, &user, error) &&
-            get_part(parsed, CURLUPART_PASSWORD, CURLUE_NO_PASSWORD, &password, error) &&
-            ((user == NULL && password == NULL) || join(user, password, credentials, error));
-  wipe(user);
-  wipe(password);
-  return ok;
-}
-
-static bool without_credentials(CURLU *parsed, char **plain, struct lw_error *error) {
-  char *text = NULL;
-  CURLUcode code = curl_url_set(parsed, CURLUPART_USER, NULL, 0);
-  if (code == CURLUE_OK) code = curl_url_set(parsed, CURLUPART_PASSWORD, NULL, 0);
-  if (code == CURLUE_OK) code = curl_url_get(parsed, CURLUPART_URL, &text, 0);
-  if (code != CURLUE_OK) return parse_failed(code, error);
-  *plain = strdup(text);
-  curl_free(text);
-  return *plain != NULL || parse_failed(CURLUE_OUT_OF_MEMORY, error);
-}
-
-bool lw_url_split_credentials(const char *url, char **plain, char **credentials, struct lw_error *error) {
-  *plain = *credentials = NULL;
-  if (strchr(url, '@') == NULL) return true;
+/* Without the brackets of an IPv6 address and the dot that may end a name. False: no host that is sent. */
+static bool bare_host(const char *url, char bare[LONGEST_HOST + 1]) {
+  char *host = NULL;
   CURLU *parsed = curl_url();
-  if (parsed == NULL) return parse_failed(CURLUE_OUT_OF_MEMORY, error);
-  CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
-  bool ok = code == CURLUE_OK || parse_failed(code, error);
-  ok = ok && take_credentials(parsed, credentials, error) &&
-       (*credentials == NULL || without_credentials(parsed, plain, error));
+  bool found = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+               curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+  size_t start = found && host[0] == '[' ? 1 : 0;
+  size_t length = found ? strlen(host + start) : 0;
+  if (length > 0 && host[start + length - 1] == (start ? ']' : '.')) length--;
+  bool fits = length > 0 && length <= LONGEST_HOST && plain_characters(host);
+  if (fits) snprintf(bare, LONGEST_HOST + 1, "%.*s", (int)length, host + start);
+  curl_free(host);
   curl_url_cleanup(parsed);
-  if (ok) return true;
-  if (*credentials != NULL) OPENSSL_cleanse(*credentials, strlen(*credentials));
-  free(*credentials);
-  *credentials = NULL;
+  return fits;
+}
+
+bool lw_url_host_allowed(const char *url, const struct lw_address_policy *policy,
+                         char refused[LW_ADDRESS_TEXT_SIZE]) {
+  char host[LONGEST_HOST + 1], address[LW_ADDRESS_TEXT_SIZE] = "?";
+  if (policy->allow_all) return true;
+  bool readable = bare_host(url, host);
+  if (readable && !read_address(host, address)) return true;
+  if (readable && lw_address_text_allowed(policy, address)) return true;
+  snprintf(refused, LW_ADDRESS_TEXT_SIZE, "%s", address);
   return false;
 }

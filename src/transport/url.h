@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "transport/address.h"
 
 #define LW_URL_MAX 2048
 
@@ -14,10 +15,15 @@
  * repeats credentials or the query. */
 bool lw_url_check(const char *url, struct lw_error *error);
 
-/* Splits "https://user:password@host/" (RFC 3986, section 3.2.1). For a URL that passed lw_url_check.
- * *plain: the URL without them; *credentials: "user:password", percent-decoded. Both malloc'd, and both NULL
- * where the URL holds none. False: memory, or "invalid" where they cannot be decoded to a line of text, or
- * the user has a colon (RFC 7617, section 2). */
-bool lw_url_split_credentials(const char *url, char **plain, char **credentials, struct lw_error *error);
+/* The same for a proxy's: http or https, with a host, perhaps with credentials; no path, query or fragment.
+ * Without a port it is 1080 for http and 443 for https, as curl has it. Code "invalid"; the message repeats
+ * nothing of the URL but its scheme. */
+bool lw_url_check_proxy(const char *url, struct lw_error *error);
+
+/* For a URL that another host (a proxy) will call: false where its host is an address that the policy
+ * refuses, in any of the forms that a resolver takes for one (0x7f.1, 2130706433), or no plain name.
+ * `refused` then says which; it is left alone otherwise. */
+bool lw_url_host_allowed(const char *url, const struct lw_address_policy *policy,
+                         char refused[LW_ADDRESS_TEXT_SIZE]);
 
 #endif
