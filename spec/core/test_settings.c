@@ -138,11 +138,11 @@ static void bad_texts_are_clear_errors(void **state) {
       {"timeout=0x1\n", "invalid", "settings: 'timeout' cannot be read"},
       {"timeout=9223372036854775808\n", "invalid", "settings: 'timeout' cannot be read"},
       {"timeout=99999999999999999999999999999999\n", "invalid", "settings: 'timeout' cannot be read"},
-      {"timeout=9223372036854775807\n", "invalid", "timeout: must be 1 to 3600000 milliseconds"},
-      {"timeout=0\n", "invalid", "timeout: must be 1 to 3600000 milliseconds"},
-      {"timeout=3600001\n", "invalid", "timeout: must be 1 to 3600000 milliseconds"},
-      {"connect_timeout=0\n", "invalid", "connect_timeout: must be 1 to 3600000 milliseconds"},
-      {"connect_timeout=3600001\n", "invalid", "connect_timeout: must be 1 to 3600000 milliseconds"},
+      {"timeout=9223372036854775807\n", "invalid", "timeout: must be 0.001 to 3600 seconds"},
+      {"timeout=0\n", "invalid", "timeout: must be 0.001 to 3600 seconds"},
+      {"timeout=3600001\n", "invalid", "timeout: must be 0.001 to 3600 seconds"},
+      {"connect_timeout=0\n", "invalid", "connect_timeout: must be 0.001 to 3600 seconds"},
+      {"connect_timeout=3600001\n", "invalid", "connect_timeout: must be 0.001 to 3600 seconds"},
       {"max_response_body=67108865\n", "invalid", "max_response_body: must be 0 to 67108864 bytes"},
       {"max_response_body=9999999999\n", "invalid", "settings: 'max_response_body' cannot be read"},
       {"http_version=3\n", "invalid", "settings: 'http_version' cannot be read"},
@@ -163,9 +163,8 @@ static void bad_texts_are_clear_errors(void **state) {
       {"retry=,1\n", "invalid", "settings: 'retry' cannot be read"},
       {"retry=1,,1\n", "invalid", "settings: 'retry' cannot be read"},
       {"retry=1,none\n", "invalid", "settings: 'retry' cannot be read"},
-      {"retry=1,2592000001\n", "invalid", "retry: a delay: must be 0 to 2592000000 milliseconds"},
-      {"disable_after=31536000001\n", "invalid",
-       "disable_after: must be 0 to 31536000000 milliseconds (0: never)"},
+      {"retry=1,2592000001\n", "invalid", "retry: delay 2: must be 0 to 2592000 seconds"},
+      {"disable_after=31536000001\n", "invalid", "disable_after: must be 0.001 to 31536000 seconds"},
       {"disable_after=never\n", "invalid", "settings: 'disable_after' cannot be read"},
       {"max_in_flight=0\n", "invalid", "max_in_flight: must be 1 to 1024"},
       {"max_in_flight=1025\n", "invalid", "max_in_flight: must be 1 to 1024"},
@@ -178,15 +177,15 @@ static void bad_texts_are_clear_errors(void **state) {
       {"rate_limit=0/1\n", "invalid", "settings: 'rate_limit' cannot be read"},
       {"rate_limit=1/1/1\n", "invalid", "settings: 'rate_limit' cannot be read"},
       {"rate_limit=1000001/1\n", "invalid", "rate_limit: requests: must be 1 to 1000000"},
-      {"rate_limit=1/0\n", "invalid", "rate_limit: the period: must be 1 to 86400000 milliseconds"},
-      {"rate_limit=1/86400001\n", "invalid", "rate_limit: the period: must be 1 to 86400000 milliseconds"},
+      {"rate_limit=1/0\n", "invalid", "rate_limit: seconds: must be 0.001 to 86400 seconds"},
+      {"rate_limit=1/86400001\n", "invalid", "rate_limit: seconds: must be 0.001 to 86400 seconds"},
       {"rate_limit=1/9223372036854775807\n", "invalid", "settings: 'rate_limit' cannot be read"},
       {"breaker=1/1\n", "invalid", "settings: 'breaker' cannot be read"},
       {"breaker=0/1/1\n", "invalid", "settings: 'breaker' cannot be read"},
       {"breaker=1/1/1/1\n", "invalid", "settings: 'breaker' cannot be read"},
       {"breaker=1001/1/1\n", "invalid", "breaker: failures: must be 1 to 1000"},
-      {"breaker=1/0/1\n", "invalid", "breaker: pause: must be 1 to 86400000 milliseconds"},
-      {"breaker=1/1/86400001\n", "invalid", "breaker: max_pause: must be 1 to 86400000 milliseconds"},
+      {"breaker=1/0/1\n", "invalid", "breaker: pause: must be 0.001 to 86400 seconds"},
+      {"breaker=1/1/86400001\n", "invalid", "breaker: max_pause: must be 0.001 to 86400 seconds"},
       {"breaker=1/2/1\n", "invalid", "breaker: max_pause is shorter than pause"},
       {"authorization=\n", "invalid", "the URL's credentials: is empty"},
       {"authorization=" SECRET "\nheader=AUTHORIZATION: x\n", "invalid",
@@ -518,7 +517,7 @@ static void a_webhook_is_checked_with_its_settings(void **state) {
   assert_true(lw_webhook_check(&webhook, &error));
   webhook.settings = "timeout=0\n";
   assert_false(lw_webhook_check(&webhook, &error));
-  assert_string_equal(error.message, "timeout: must be 1 to 3600000 milliseconds");
+  assert_string_equal(error.message, "timeout: must be 0.001 to 3600 seconds");
   webhook.settings = "colour=red\n";
   assert_false(lw_webhook_check(&webhook, &error));
   assert_string_equal(error.code, "newer");

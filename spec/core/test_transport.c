@@ -23,6 +23,7 @@
 
 enum {
   MAX_PEERS = 64,
+  TLS_HANDSHAKE = 22, /* RFC 8446, 5.1: the first byte of a client that speaks TLS */
   REQUEST_SIZE = 8192,
   BIG_BODY = 64 * 1024 * 1024,
   FLOOD_HEADERS = 300 * 1024,
@@ -62,6 +63,7 @@ static bool read_request(int fd, char *text) {
   size_t length = 0;
   for (;;) {
     text[length] = '\0';
+    if (text[0] == TLS_HANDSHAKE) return false;
     const char *end = strstr(text, "\r\n\r\n");
     const char *size = strstr(text, "Content-Length: ");
     if (end && size && length >= (size_t)(end + 4 - text) + strtoul(size + 16, NULL, 10)) return true;
@@ -652,6 +654,7 @@ static void files_that_fail_are_named(void **state) {
   struct user *user = *state;
   char url[100];
   snprintf(url, sizeof url, "https://127.0.0.1:%d/", user->server->port);
+  const struct lw_request_options plain = user->options;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     user->options.serial = lw_request_options_serial();
     user->options.ca_file = bad[i].ca_file;
@@ -660,6 +663,13 @@ static void files_that_fail_are_named(void **state) {
     const struct lw_response *response = exchange(user, make_for(user, url));
     assert_string_equal(response->error_code, "tls");
     if (strstr(response->error, bad[i].part) != response->error) fail_msg("%s", response->error);
+    /* The handle keeps nothing of them: the next request fails because the server speaks no TLS. */
+    user->options = plain;
+    response = exchange(user, make_for(user, url));
+    assert_string_equal(response->error_code, "tls");
+    if (strstr(response->error, "/dev/null") || strstr(response->error, "/nowhere") ||
+        strstr(response->error, "certificate"))
+      fail_msg("%s", response->error);
   }
 }
 

@@ -5,7 +5,7 @@
 
 #include "signature/encoding.h"
 #include "store/store.h"
-#include "transport/url.h"
+#include "transport/url_credentials.h"
 
 #define SCHEME "Basic "
 

@@ -16,13 +16,13 @@ static const enum lw_setting text_fields[] = {LW_SET_USER_AGENT, LW_SET_CA_FILE,
 struct lw_settings *lw_settings_new(void) {
   struct lw_settings *settings = calloc(1, sizeof *settings);
   if (settings == NULL) return NULL;
-  settings->references = 1;
+  atomic_init(&settings->references, 1);
   settings->request.serial = lw_request_options_serial();
   return settings;
 }
 
 struct lw_settings *lw_settings_keep(struct lw_settings *settings) {
-  settings->references++;
+  atomic_fetch_add(&settings->references, 1);
   return settings;
 }
 
@@ -39,7 +39,7 @@ static void forget_headers(struct lw_settings *settings) {
 }
 
 void lw_settings_drop(struct lw_settings *settings) {
-  if (settings == NULL || --settings->references > 0) return;
+  if (settings == NULL || atomic_fetch_sub(&settings->references, 1) > 1) return;
   for (size_t i = 0; i < sizeof text_fields / sizeof *text_fields; i++)
     lw_settings_set_text(settings, text_fields[i], NULL);
   forget_headers(settings);

@@ -3,6 +3,7 @@
 #ifndef LW_DELIVERY_SETTINGS_H
 #define LW_DELIVERY_SETTINGS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,8 +54,8 @@ struct lw_setting_header {
 };
 
 struct lw_settings {
-  unsigned references; /* counted by one thread at a time: the dispatcher's once it is open; read anywhere */
-  unsigned given;      /* LW_SET_… */
+  atomic_uint references;            /* counted by any thread */
+  unsigned given;                    /* LW_SET_… */
   struct lw_request_options request; /* its strings are owned by the settings */
   struct lw_retry_schedule retry;
   int64_t disable_after; /* milliseconds of failures only; 0: never */

@@ -1,15 +1,21 @@
 /* What settings may be. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "delivery/settings.h"
 #include "transport/url.h"
 
-static bool check_range(const char *field, int64_t value, int64_t low, int64_t high, const char *unit,
-                        struct lw_error *error) {
+static bool check_range(const char *field, int64_t value, int64_t low, int64_t high, struct lw_error *error) {
   if (value >= low && value <= high) return true;
-  return lw_fail(error, "invalid", "%s: must be %lld to %lld%s", field, (long long)low, (long long)high,
-                 unit);
+  return lw_fail(error, "invalid", "%s: must be %lld to %lld", field, (long long)low, (long long)high);
+}
+
+/* Milliseconds, told in seconds as people give them; `low` is 0 or 1. */
+static bool check_time(const char *field, int64_t value, int64_t low, int64_t high, struct lw_error *error) {
+  if (value >= low && value <= high) return true;
+  return lw_fail(error, "invalid", "%s: must be %s to %lld seconds", field, low == 0 ? "0" : "0.001",
+                 (long long)high / 1000);
 }
 
 /* -- numbers ----------------------------------------------------------------------------------------- */
@@ -17,44 +23,41 @@ static bool check_range(const char *field, int64_t value, int64_t low, int64_t h
 static bool check_request(const struct lw_settings *settings, struct lw_error *error) {
   const struct lw_request_options *request = &settings->request;
   unsigned given = settings->given;
-  if ((given & LW_SET_TIMEOUT) &&
-      !check_range("timeout", request->timeout, 1, LW_SETTINGS_MAX_TIMEOUT, " milliseconds", error))
+  if ((given & LW_SET_TIMEOUT) && !check_time("timeout", request->timeout, 1, LW_SETTINGS_MAX_TIMEOUT, error))
     return false;
-  if ((given & LW_SET_CONNECT_TIMEOUT) && !check_range("connect_timeout", request->connect_timeout, 1,
-                                                       LW_SETTINGS_MAX_TIMEOUT, " milliseconds", error))
+  if ((given & LW_SET_CONNECT_TIMEOUT) &&
+      !check_time("connect_timeout", request->connect_timeout, 1, LW_SETTINGS_MAX_TIMEOUT, error))
     return false;
-  int64_t body = request->max_response_body > INT64_MAX ? INT64_MAX : (int64_t)request->max_response_body;
-  return !(given & LW_SET_MAX_RESPONSE_BODY) ||
-         check_range("max_response_body", body, 0, LW_SETTINGS_MAX_RESPONSE_BODY, " bytes", error);
+  return !(given & LW_SET_MAX_RESPONSE_BODY) || request->max_response_body <= LW_SETTINGS_MAX_RESPONSE_BODY ||
+         lw_fail(error, "invalid", "max_response_body: must be 0 to %d bytes", LW_SETTINGS_MAX_RESPONSE_BODY);
 }
 
 static bool check_retry(const struct lw_settings *settings, struct lw_error *error) {
+  char field[32];
   if (!(settings->given & LW_SET_RETRY)) return true;
   int count = settings->retry.count;
   if (count < 0 || count > LW_RETRY_MAX_DELAYS)
     return lw_fail(error, "invalid", "retry: more than %d delays", LW_RETRY_MAX_DELAYS);
-  for (int i = 0; i < count; i++)
-    if (!check_range("retry: a delay", settings->retry.delays[i], 0, LW_SETTINGS_LONGEST, " milliseconds",
-                     error))
-      return false;
+  for (int i = 0; i < count; i++) {
+    snprintf(field, sizeof field, "retry: delay %d", i + 1);
+    if (!check_time(field, settings->retry.delays[i], 0, LW_SETTINGS_LONGEST, error)) return false;
+  }
   return true;
 }
 
 static bool check_rate(const struct lw_limits *limits, struct lw_error *error) {
   if (limits->rate_count == 0) return true;
-  return check_range("rate_limit: requests", limits->rate_count, 1, LW_RATE_MAX_COUNT, "", error) &&
-         check_range("rate_limit: the period", limits->rate_period / LW_SETTINGS_TICKS, 1,
-                     LW_RATE_MAX_PERIOD / LW_SETTINGS_TICKS, " milliseconds", error);
+  return check_range("rate_limit: requests", limits->rate_count, 1, LW_RATE_MAX_COUNT, error) &&
+         check_time("rate_limit: seconds", limits->rate_period / LW_SETTINGS_TICKS, 1,
+                    LW_RATE_MAX_PERIOD / LW_SETTINGS_TICKS, error);
 }
 
 static bool check_breaker(const struct lw_limits *limits, struct lw_error *error) {
   const int64_t longest = LW_BREAKER_MAX_PAUSE / LW_SETTINGS_TICKS;
   if (limits->breaker_failures == 0) return true;
-  if (!check_range("breaker: failures", limits->breaker_failures, 1, LW_SETTINGS_MAX_FAILURES, "", error) ||
-      !check_range("breaker: pause", limits->breaker_pause / LW_SETTINGS_TICKS, 1, longest, " milliseconds",
-                   error) ||
-      !check_range("breaker: max_pause", limits->breaker_max_pause / LW_SETTINGS_TICKS, 1, longest,
-                   " milliseconds", error))
+  if (!check_range("breaker: failures", limits->breaker_failures, 1, LW_SETTINGS_MAX_FAILURES, error) ||
+      !check_time("breaker: pause", limits->breaker_pause / LW_SETTINGS_TICKS, 1, longest, error) ||
+      !check_time("breaker: max_pause", limits->breaker_max_pause / LW_SETTINGS_TICKS, 1, longest, error))
     return false;
   return limits->breaker_pause <= limits->breaker_max_pause ||
          lw_fail(error, "invalid", "breaker: max_pause is shorter than pause");
@@ -64,11 +67,10 @@ static bool check_limits(const struct lw_settings *settings, struct lw_error *er
   unsigned given = settings->given;
   const struct lw_limits *limits = &settings->limits;
   if ((given & LW_SET_MAX_IN_FLIGHT) &&
-      !check_range("max_in_flight", limits->max_in_flight, 1, LW_SETTINGS_MAX_IN_FLIGHT, "", error))
+      !check_range("max_in_flight", limits->max_in_flight, 1, LW_SETTINGS_MAX_IN_FLIGHT, error))
     return false;
-  if ((given & LW_SET_DISABLE_AFTER) &&
-      !check_range("disable_after", settings->disable_after, 0, LW_SETTINGS_MAX_DISABLE_AFTER,
-                   " milliseconds (0: never)", error))
+  if ((given & LW_SET_DISABLE_AFTER) && settings->disable_after != 0 &&
+      !check_time("disable_after", settings->disable_after, 1, LW_SETTINGS_MAX_DISABLE_AFTER, error))
     return false;
   return (!(given & LW_SET_RATE_LIMIT) || check_rate(limits, error)) &&
          (!(given & LW_SET_BREAKER) || check_breaker(limits, error));
@@ -93,7 +95,6 @@ static bool check_text(const char *field, const char *text, size_t longest, stru
 
 static bool check_texts(const struct lw_settings *settings, struct lw_error *error) {
   const struct lw_request_options *request = &settings->request;
-  struct lw_error cause;
   if (!check_text("user_agent", request->user_agent, LW_SETTINGS_MAX_USER_AGENT, error) ||
       !check_text("ca_file", request->ca_file, LW_SETTINGS_MAX_PATH, error) ||
       !check_text("client_cert", request->client_cert, LW_SETTINGS_MAX_PATH, error) ||
@@ -102,8 +103,7 @@ static bool check_texts(const struct lw_settings *settings, struct lw_error *err
     return false;
   if (request->client_key && !request->client_cert)
     return lw_fail(error, "invalid", "client_key: needs a client_cert");
-  return request->proxy == NULL || lw_url_check(request->proxy, &cause) ||
-         lw_fail(error, "invalid", "proxy: %.400s", cause.message);
+  return request->proxy == NULL || lw_url_check_proxy(request->proxy, error);
 }
 
 /* -- headers ----------------------------------------------------------------------------------------- */
