@@ -1,7 +1,7 @@
 /* Run under valgrind, this proves that no branch and no index of verifying depends on a secret or on the
  * digest it gives: secrets are marked undefined, undefinedness follows every computation, and memcheck
  * reports each branch and each address that is made from it. The one bit that may be acted on passes through
- * lw_reveal (signature/secret.h), which this program replaces.
+ * lw_reveal (base/secret.h), which this program replaces.
  *
  * It also proves itself: careless comparisons must be reported, and the bit that is revealed must arrive
  * undefined, otherwise the secret was lost on the way and silence would mean nothing.
@@ -14,9 +14,9 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
+#include "base/secret.h"
 #include "signature/keyring.h"
 #include "signature/schemes.h"
-#include "signature/secret.h"
 #include "signature/sign.h"
 #include "signature/verify.h"
 

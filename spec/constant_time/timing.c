@@ -22,9 +22,9 @@
 #include <x86intrin.h>
 #endif
 
+#include "base/secret.h"
 #include "signature/keyring.h"
 #include "signature/schemes.h"
-#include "signature/secret.h"
 #include "signature/sign.h"
 #include "signature/verify.h"
 

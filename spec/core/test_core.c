@@ -9,12 +9,12 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
+#include "base/encoding.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "delivery/retry.h"
 #include "payload/event.h"
 #include "payload/format_raw.h"
-#include "signature/encoding.h"
 #include "signature/hmac.h"
 #include "signature/verify.h"
 

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "base/clock.h"
 #include "store/store.h"
 #include "store/store_private.h"
 
@@ -694,6 +695,13 @@ static void test_settling_waits_for_nobody(void **state) {
   OK(lw_store_begin(writer, &error));
   lw_store_settle(store); /* within the time that a test may take, not the ten seconds of a lock */
   assert_true(lw_store_unsettled(store));
+  const struct lw_clock *clock = lw_system_clock();
+  lw_store_limit_wait(store,
+                      clock->ticks(clock->context) + 200000); /* what waits afterwards can be limited */
+  assert_false(lw_store_begin(store, &error));
+  assert_string_equal(error.code, "locked");
+  assert_null(strstr(error.message, "waited 0.0 s"));
+  lw_store_limit_wait(store, INT64_MAX);
   lw_store_rollback(writer);
   lw_store_settle(store);
   assert_false(lw_store_unsettled(store));

@@ -2,8 +2,8 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "base/encoding.h"
 #include "lua/binding.h"
-#include "signature/encoding.h"
 #include "signature/hmac.h"
 #include "signature/keyring.h"
 #include "signature/schemes.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "signature/encoding.h"
+#include "base/encoding.h"
 
 enum { MAX_BLOCK_SIZE = 128 /* of SHA-512 */, INNER_PAD = 0x36, OUTER_PAD = 0x5c };
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "signature/encoding.h"
+#include "base/encoding.h"
+#include "base/secret.h"
 #include "signature/hmac.h"
-#include "signature/secret.h"
 
 enum {
   SHA1_SIZE = 20,

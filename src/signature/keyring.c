@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "signature/secret.h"
+#include "base/secret.h"
 
 /* What decides how a secret is read, and the secret. */
 struct entry {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "signature/encoding.h"
+#include "base/encoding.h"
 
 enum { MAX_DIGITS = 19 /* of an int64_t */ };
 

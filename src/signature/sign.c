@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/encoding.h"
+#include "base/secret.h"
 #include "signature/content.h"
-#include "signature/encoding.h"
-#include "signature/secret.h"
 #include "signature/twilio.h"
 
 #define LONGEST_SIGNATURE (LW_MAX_PREFIX + 1 + LW_HEX_LENGTH(LW_DIGEST_MAX_SIZE))

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "signature/encoding.h"
+#include "base/encoding.h"
 
 /* -- the URL --------------------------------------------------------------------------------------- */
 

@@ -3,9 +3,9 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "signature/content.h"
 #include "signature/received.h"
-#include "signature/secret.h"
 #include "signature/twilio.h"
 
 /* Twilio's URL is tried with a port and without. */

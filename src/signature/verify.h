@@ -2,7 +2,7 @@
  *
  * Constant time: every signature of the header is compared with every secret's, with CRYPTO_memcmp on decoded
  * bytes, whatever matched before. No branch and no index depends on a secret or on the digest it gives; what
- * is learned from them passes through lw_reveal (signature/secret.h). Lengths, the prefix of a secret and
+ * is learned from them passes through lw_reveal (base/secret.h). Lengths, the prefix of a secret and
  * everything that came in are public. */
 #ifndef LW_SIGNATURE_VERIFY_H
 #define LW_SIGNATURE_VERIFY_H

@@ -300,7 +300,7 @@ static bool shrink(struct lw_db *db, int pages, bool *more, struct lw_error *err
 static bool settle(struct lw_db *db) {
   sqlite3_busy_timeout(db->handle, 0);
   int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+  sqlite3_busy_handler(db->handle, wait_for_lock, db);
   return code == SQLITE_OK;
 }
 

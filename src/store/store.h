@@ -63,7 +63,7 @@ struct lw_webhook_list {
 };
 struct lw_webhook_filter {
   const char *app_id; /* NULL: any */
-  const char *query;  /* NULL, or part of the name or URL, case-insensitive */
+  const char *query;  /* NULL, or part of the name or URL, in any case of A to Z */
   int64_t limit, offset;
 };
 void lw_wipe_text(char **text);                    /* overwrites and frees it; NULL is fine */

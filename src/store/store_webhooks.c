@@ -8,7 +8,6 @@
 #define COLUMNS                                                                                              \
   "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason," \
   " filter, channels, signing, old_secrets, settings, failing_since"
-#define QUERY_MAXIMUM 8192
 
 void lw_wipe_text(char **text) {
   if (*text != NULL) OPENSSL_cleanse(*text, strlen(*text));
@@ -203,45 +202,64 @@ bool lw_store_get_webhook(struct lw_store *store, const struct lw_id *id, struct
   return true;
 }
 
-static bool read_listed(struct lw_row *row, void *context) {
-  struct lw_webhook_list *list = context;
+/* -- listing ------------------------------------------------------------------------------------- */
+
+static char lower(char character) {
+  return character >= 'A' && character <= 'Z' ? (char)(character - 'A' + 'a') : character;
+}
+
+/* In any case of A to Z, whatever the host's locale is. */
+static bool contains(const char *text, const char *part) {
+  size_t length = strlen(part), most = text != NULL ? strlen(text) : 0;
+  for (size_t start = 0; start + length <= most; start++) {
+    size_t at = 0;
+    while (at < length && lower(text[start + at]) == lower(part[at])) at++;
+    if (at == length) return true;
+  }
+  return false;
+}
+
+struct listing {
+  const struct lw_webhook_filter *filter;
+  struct lw_webhook_list *list;
+  int64_t skipped;
+};
+
+static bool matches(const struct lw_webhook_filter *filter, const struct lw_webhook *webhook) {
+  return filter->query == NULL || contains(webhook->name, filter->query) ||
+         contains(webhook->url, filter->query);
+}
+
+static bool append(struct lw_row *row, struct lw_webhook_list *list, const struct lw_webhook *webhook) {
   struct lw_webhook *items = lw_row_grow(row, list->items, list->count, sizeof *items);
   if (items == NULL) return false;
   list->items = items;
-  return read_webhook(row, &items[list->count++]);
+  items[list->count++] = *webhook;
+  return true;
 }
 
-/* "%text%", with the characters that LIKE would take for wildcards escaped. */
-static bool make_pattern(struct lw_buffer *pattern, const char *text) {
-  lw_buffer_append_char(pattern, '%');
-  for (; *text != '\0'; text++) {
-    if (*text == '%' || *text == '_' || *text == '\\') lw_buffer_append_char(pattern, '\\');
-    lw_buffer_append_char(pattern, *text);
-  }
-  lw_buffer_append_char(pattern, '%');
-  return lw_buffer_append_char(pattern, '\0');
+/* The database cannot look into a sealed URL, so the search is here, and with it limit and offset. */
+static bool read_listed(struct lw_row *row, void *context) {
+  struct listing *listing = context;
+  const struct lw_webhook_filter *filter = listing->filter;
+  if (filter->limit >= 0 && (int64_t)listing->list->count >= filter->limit) return false;
+  struct lw_webhook webhook = {.enabled = false};
+  bool good = read_webhook(row, &webhook) && !row->failed;
+  bool wanted = good && matches(filter, &webhook) && listing->skipped++ >= filter->offset;
+  if (wanted && append(row, listing->list, &webhook)) return true;
+  lw_webhook_clear(&webhook);
+  return good;
 }
 
 bool lw_store_list_webhooks(struct lw_store *store, const struct lw_webhook_filter *filter,
                             struct lw_webhook_list *list, struct lw_error *error) {
+  struct listing listing = {.filter = filter, .list = list};
   struct lw_query query;
-  struct lw_buffer pattern;
   *list = (struct lw_webhook_list){.count = 0};
-  lw_buffer_init(&pattern, QUERY_MAXIMUM);
-  if (filter->query != NULL && !make_pattern(&pattern, filter->query)) {
-    lw_buffer_free(&pattern);
-    return lw_fail(error, "invalid", "the text to look for in webhooks is too long");
-  }
   lw_query_init(&query, "SELECT " COLUMNS " FROM webhooks WHERE 1 = 1");
   if (filter->app_id != NULL) lw_query_text(&query, " AND app_id = ?", filter->app_id);
-  if (filter->query != NULL)
-    lw_query_text(&query,
-                  " AND (lower(name) LIKE lower(?) ESCAPE '\\' OR lower(url) LIKE lower(?) ESCAPE '\\')",
-                  pattern.data);
-  lw_query_integer(&query, " ORDER BY id LIMIT ?", filter->limit < 0 ? INT64_MAX : filter->limit);
-  lw_query_integer(&query, " OFFSET ?", filter->offset < 0 ? 0 : filter->offset);
-  bool good = lw_query_each(store, &query, read_listed, list, NULL, error);
-  lw_buffer_free(&pattern);
+  lw_query_add(&query, " ORDER BY id");
+  bool good = lw_query_each(store, &query, read_listed, &listing, NULL, error);
   if (!good) lw_webhook_list_free(list);
   return good;
 }

@@ -1,7 +1,7 @@
 /* Hex and base64 (RFC 4648) without branches or tables that depend on the bytes: secrets are written in them,
  * and digests made with secrets. Lengths are public. */
-#ifndef LW_SIGNATURE_ENCODING_H
-#define LW_SIGNATURE_ENCODING_H
+#ifndef LW_BASE_ENCODING_H
+#define LW_BASE_ENCODING_H
 
 #include <stddef.h>
 #include <stdint.h>

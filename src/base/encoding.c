@@ -1,6 +1,6 @@
-#include "signature/encoding.h"
+#include "base/encoding.h"
 
-#include "signature/secret.h"
+#include "base/secret.h"
 
 /* All ones when low <= c <= high, else zero. */
 static uint32_t between(uint32_t c, uint32_t low, uint32_t high) {

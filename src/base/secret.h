@@ -4,8 +4,8 @@
  * The test of constant time marks secrets as undefined for valgrind and links its own lw_reveal, which
  * declares the bit defined: any other branch on a secret is then an error. So this function stands alone in
  * secret.c (a linker takes a file of a static library only for symbols that are still missing). */
-#ifndef LW_SIGNATURE_SECRET_H
-#define LW_SIGNATURE_SECRET_H
+#ifndef LW_BASE_SECRET_H
+#define LW_BASE_SECRET_H
 
 #include <stdint.h>
 
