@@ -143,7 +143,7 @@ local function chunked(body)
   local pieces = {}
   for at = 1, #body, 7 do
     local piece = body:sub(at, at + 6)
-    pieces[#pieces + 1] = ("%x\r\n%s\r\n"):format(#piece, piece)
+    pieces[#pieces + 1] = ("%x\r\n"):format(#piece) .. piece .. "\r\n"
   end
   return table.concat(pieces) .. "0\r\n\r\n"
 end
@@ -168,6 +168,16 @@ local function request(fields)
   end
   return table.concat(lines, "\r\n") .. "\r\n\r\n" .. body
 end
+
+describe("webhook.resty outside nginx", function()
+  it("loads, and says where it runs", function()
+    local ok, message = pcall(function()
+      require("webhook.resty").verify({ scheme = "github", secret = SECRET })
+    end)
+    assert.is_false(ok)
+    assert.truthy(tostring(message):find("resty_spec%.lua:%d+: resty%.verify: this is not nginx"), message)
+  end)
+end)
 
 if not nginx_app.build() then
   pending("receiving in nginx needs a build for LuaJIT (script/build build-jit)")
@@ -619,15 +629,5 @@ describe("webhook.resty in nginx", function()
         end
       end
     end
-  end)
-end)
-
-describe("webhook.resty outside nginx", function()
-  it("loads, and says where it runs", function()
-    local ok, message = pcall(function()
-      require("webhook.resty").verify({ scheme = "github", secret = SECRET })
-    end)
-    assert.is_false(ok)
-    assert.truthy(tostring(message):find("resty_spec%.lua:%d+: resty%.verify: this is not nginx"), message)
   end)
 end)
