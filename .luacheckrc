@@ -7,6 +7,7 @@ read_globals = {
 max_line_length = 140
 exclude_files = { "build*", "lua_modules" }
 
+files["lua/webhook/resty.lua"] = { std = "ngx_lua" }
 files["spec"] = { std = "min+busted" }
 files["spec/support/receiver_handler.lua"] = { std = "ngx_lua" }
-files["examples"] = { read_globals = { "ngx" } }
+files["examples"] = { globals = { "ngx" } }

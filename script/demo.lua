@@ -1,6 +1,8 @@
 -- What script/demo runs once the module is built.
+local openresty_example = require "spec.support.openresty_example"
 local receiver = require "spec.support.receiver"
 local temp = require "spec.support.temp"
+local wait = require "spec.support.wait"
 local webhook = require "webhook"
 
 local SECRET = "It's a Secret to Everybody"
@@ -148,5 +150,23 @@ end
 
 step("The delivery log: the newest of %d deliveries", #hooks.log)
 print_log(hooks, 8)
+
+step "The same inside nginx: the application of examples/openresty/, with two workers"
+local example <close> = openresty_example.start()
+local function request(path, body, headers)
+  local status, answer = example:post(path, body, headers)
+  say("POST %-9s  %s", path, body)
+  say("  %d %s", status, (answer:gsub("%s+$", "")))
+end
+request("/webhooks", ('{"url":"%s/hooks"}'):format(example.url))
+request("/jobs", '{"id":"42","status":"failed","stack":"macos-tahoe"}')
+wait.for_condition("the event to be logged", 10, function() return #example:list("/log?status=succeeded") == 1 end)
+say("GET  /received  %s", (select(2, example:get("/received")):gsub("%s+$", "")))
+say("GET  /log       %s", (select(2, example:get("/log")):gsub("%s+$", "")))
+say("and with a signature that is forged:")
+request("/hooks", '{"event":"job_finished"}', {
+  ["webhook-id"] = "forged", ["webhook-timestamp"] = tostring(os.time()), ["webhook-signature"] = "v1," .. ("A"):rep(43) .. "=" })
+example:stop()
+
 hooks:close()
 folder:remove()

@@ -21,6 +21,9 @@ local function shared_dict()
     self.values[key], self.ttls[key] = value, ttl
     return true, nil, false
   end
+  function dict:delete(key)
+    self.values[key] = nil
+  end
   return dict
 end
 
@@ -68,6 +71,20 @@ describe("a store of what was seen", function()
         end
         for _, id in ipairs({ "", "\0", "a\0b", "a\0c", "\255\254", ("x"):rep(10000), "1.0" }) do
           assert.is_false(seen:add(id, 60), ("%q"):format(id:sub(1, 40)))
+        end
+      end)
+
+      it("forgets an id that is removed, and no other", function()
+        local seen = make()
+        for number = 1, 100 do
+          assert.is_true(seen:add("id" .. number, number % 10 + 60))
+        end
+        for number = 1, 100, 3 do
+          assert.is_true(seen:remove("id" .. number))
+        end
+        assert.is_true(seen:remove("never added"))
+        for number = 1, 100 do
+          assert.equal(number % 3 == 1, seen:add("id" .. number, 60))
         end
       end)
 
@@ -210,12 +227,15 @@ describe("the store in memory", function()
     assert.equal("full", code)
   end)
 
-  it("takes an id again once its time is over, whatever the order of the times", function()
+  it("takes an id again once its time is over or it is removed, whatever the order of the times", function()
     math.randomseed(3)
     local clock = { now = 0 }
     local seen, ends = at(clock, 1000), {}
     for _ = 1, 20000 do
       clock.now = clock.now + math.random(0, 2)
+      local gone = "id" .. math.random(500)
+      assert.is_true(seen:remove(gone))
+      ends[gone] = nil
       local id, ttl = "id" .. math.random(500), math.random(1, 300)
       local wanted = not ends[id] or ends[id] <= clock.now
       assert.equal(wanted, seen:add(id, ttl))
@@ -241,6 +261,19 @@ describe("the store in memory", function()
     local before = fill(20001, 40000)
     local after = fill(40001, 100000)
     assert.is_true(after - before < 64, ("%g KB more"):format(after - before))
+  end)
+
+  it("has the places again that were removed", function()
+    local seen = at({ now = 0 }, 3)
+    for _ = 1, 100 do
+      for number = 1, 3 do
+        assert.is_true(seen:add("id" .. number, 60 + number))
+      end
+      assert.is_nil((seen:add("one more", 60)))
+      for _, number in ipairs({ 2, 1, 3 }) do
+        assert.is_true(seen:remove("id" .. number))
+      end
+    end
   end)
 
   it("needs a bound that is a number", function()
@@ -301,6 +334,19 @@ describe("the store in SQLite", function()
       seen:close()
       seen = assert(webhook.seen.sqlite(folder:file("seen.db")))
       assert.is_false(seen:add("id", 60))
+    end)
+  end)
+
+  it("says so when it is closed", function()
+    temp.with_folder(function(_, folder)
+      local seen = assert(webhook.seen.sqlite(folder:file("seen.db")))
+      seen:close()
+      for _, method in ipairs({ "add", "remove" }) do
+        local done, reason, code = seen[method](seen, "id", 60)
+        assert.is_nil(done)
+        assert.is_string(reason)
+        assert.equal("closed", code)
+      end
     end)
   end)
 

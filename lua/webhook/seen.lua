@@ -1,23 +1,31 @@
 --- Stores of what was received: with one in `options.seen`, webhook.verify refuses a webhook that comes a second time.
 -- A store is any object with a method add(id, ttl): `id` is a string, `ttl` the seconds to remember it. It returns true when
 -- the id is new, false when it is still remembered, and nil, message, code when it cannot tell; verify then refuses too.
+-- Those here also have remove(id), which forgets an id (true, also when it was not remembered; or nil, message, code).
 local core = require "webhook.core"
 local check = require "webhook.check"
 
 local seen = {}
 
--- The entries are a binary heap, the one that ends first at the root, and a set of their ids.
+-- The entries are a binary heap, the one that ends first at the root, and stand in `ids` by their id. Each knows its place.
 local Memory = {}
 Memory.__index = Memory
 Memory.__name = "webhook.seen.memory"
 
+local function put(heap, at, entry)
+  heap[at] = entry
+  entry.at = at
+end
+
+local function swap(heap, a, b)
+  local entry = heap[a]
+  put(heap, a, heap[b])
+  put(heap, b, entry)
+end
+
 local function earlier(heap, a, b) return heap[a].ends < heap[b].ends end
 
-local function swap(heap, a, b) heap[a], heap[b] = heap[b], heap[a] end
-
-local function push(heap, entry)
-  local at = #heap + 1
-  heap[at] = entry
+local function move_up(heap, at)
   local parent = math.floor(at / 2)
   while at > 1 and earlier(heap, at, parent) do
     swap(heap, at, parent)
@@ -32,28 +40,43 @@ local function first_of(heap, at)
   return first
 end
 
-local function pop(heap)
-  local root = heap[1]
-  heap[1] = heap[#heap]
-  heap[#heap] = nil
-  local at, first = 1, #heap > 0 and first_of(heap, 1) or 1
+local function move_down(heap, at)
+  local first = first_of(heap, at)
   while first ~= at do
     swap(heap, at, first)
     at = first
     first = first_of(heap, at)
   end
-  return root
+end
+
+local function forget(self, entry)
+  local heap, at = self.heap, entry.at
+  self.ids[entry.id] = nil
+  local last = heap[#heap]
+  heap[#heap] = nil
+  if last == entry then return end
+  put(heap, at, last)
+  move_up(heap, at)
+  move_down(heap, last.at)
 end
 
 function Memory:add(id, ttl)
-  local heap, ids, now = self.heap, self.ids, self.clock()
-  while heap[1] and heap[1].ends <= now do ids[pop(heap).id] = nil end
-  if ids[id] then return false end
+  local heap, now = self.heap, self.clock()
+  while heap[1] and heap[1].ends <= now do forget(self, heap[1]) end
+  if self.ids[id] then return false end
   if #heap >= self.max then
     return nil, ("all %d places of the store of seen ids are taken"):format(self.max), "full"
   end
-  ids[id] = true
-  push(heap, { id = id, ends = now + ttl })
+  local entry = { id = id, ends = now + ttl }
+  self.ids[id] = entry
+  put(heap, #heap + 1, entry)
+  move_up(heap, #heap)
+  return true
+end
+
+function Memory:remove(id)
+  local entry = self.ids[id]
+  if entry then forget(self, entry) end
   return true
 end
 
@@ -81,6 +104,11 @@ function Shared:add(id, ttl)
   return nil, "the shared dictionary of seen ids: " .. tostring(message), message == "no memory" and "full" or "store"
 end
 
+function Shared:remove(id)
+  self.dict:delete(id)
+  return true
+end
+
 --- Remembers in a `lua_shared_dict` of nginx, for all its workers. Full, it refuses with "full".
 -- @param dict  ngx.shared.NAME, used for nothing else
 -- @usage local store = webhook.seen.shared(ngx.shared.webhooks_seen)
@@ -92,8 +120,8 @@ function seen.shared(dict)
 end
 
 --- Remembers in a SQLite file, for all processes of a machine and across restarts. An id that was added is on disk.
--- The store has add(id, ttl), which fails with "locked", "full" (the disk), "store", "closed" or "forked" (opened before a
--- fork), and close().
+-- The store has add(id, ttl) and remove(id), which fail with "locked", "full" (the disk), "store", "closed" or "forked" (opened
+-- before a fork), and close().
 -- @param path  a file of its own, or ":memory:"
 -- @return the store, or nil, message, code
 -- @usage local store = assert(webhook.seen.sqlite("seen.db"))

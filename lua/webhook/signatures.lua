@@ -126,21 +126,37 @@ local function time_to_remember(row, proof, options)
   return math.max(1, proof.timestamp + tolerance + 1 - (options.now or os.time()))
 end
 
+-- Also gives the id that the store has now, for whoever wants it to be forgotten again.
 local function check_replay(row, proof, hash, options)
   local id = proof.scheme .. ":" .. (proof.id or hash)
   local new, message, code = options.seen:add(id, time_to_remember(row, proof, options))
-  if new then return true end
+  if new then return true, id end
   if new == false then return nil, "this webhook was received before", "replayed" end
   return nil, message or "the store of seen ids failed", code or "store"
+end
+
+-- verify, once its arguments are checked. @return true, proof, the id in the store; or nil, message, code
+local function prove(row, secrets, headers, body, options, params)
+  local seen = options and options.seen
+  local proof, hash, code = core_verify(row, secrets, headers, body, options, params, seen ~= nil)
+  if not proof then return nil, hash, code end
+  if not seen then return true, proof end
+  local new, message, why = check_replay(row, proof, hash, options)
+  if not new then return nil, message, why end
+  return true, proof, message
+end
+
+local function check_seen(options, what, level)
+  if options.seen and type(options.seen.add) ~= "function" then
+    error(what .. ": option 'seen' must have a method add(id, ttl), as webhook.seen.memory() has", level + 1)
+  end
 end
 
 local function check_verify_options(options, level)
   check.options(options, VERIFY, "verify", level + 1)
   check_tolerance(options, "verify", level + 1)
   check_finite(options, "now", "verify", level + 1)
-  if options.seen and type(options.seen.add) ~= "function" then
-    error("verify: option 'seen' must have a method add(id, ttl), as webhook.seen.memory() has", level + 1)
-  end
+  check_seen(options, "verify", level + 1)
 end
 
 --- Checks the signature of a webhook that came in, in constant time.
@@ -164,19 +180,47 @@ end
 function signatures.verify(scheme, secrets, headers, body, options)
   local row = schemes[scheme]
   if row == nil then unknown_scheme(scheme, 2) end
-  local params, seen
+  local params
   if options ~= nil then
     check_verify_options(options, 2)
-    params, seen = flatten(options.params, "verify", 2), options.seen
+    params = flatten(options.params, "verify", 2)
   end
   if type(headers) == "table" then headers = plain_headers(headers) end
-  local proof, hash, code = core_verify(row, secrets, headers, body, options, params, seen ~= nil)
-  if not proof then return nil, hash, code end
-  if seen then
-    local new, message, why = check_replay(row, proof, hash, options)
-    if not new then return nil, message, why end
-  end
+  local ok, proof, code = prove(row, secrets, headers, body, options, params) -- no tail call: the core counts levels
+  if not ok then return nil, proof, code end
   return true, proof
+end
+
+-- A copy, so that nobody changes what was checked.
+local function copy_secrets(row, secrets, what, level)
+  local copy = secrets
+  if type(secrets) == "table" then
+    copy = {}
+    for i, secret in pairs(secrets) do copy[i] = secret end
+  end
+  -- Without a header nothing but the secrets can be found wrong before the header is missed.
+  local called, _, message, code = pcall(core_verify, row, copy, {}, "", nil, nil, false)
+  if not called then error(what .. ": option 'secret' must be a string or a list of strings", level + 1) end
+  if code ~= "missing_header" then error(("%s: option 'secret': %s"):format(what, message), level + 1) end
+  return copy
+end
+
+--- verify with what stays the same checked once. Misuse raises at `level`.
+-- @param what     who is asked, for messages
+-- @param options  tolerance, seen, seen_ttl, as verify has them and of the right types
+-- @return a function(headers, body, url, params) that returns true, the proof and the id that `seen` remembers now; or nil,
+--         message, code, as verify. `headers` is a plain table
+function signatures.verifier(what, scheme, secrets, options, level)
+  local row = schemes[scheme]
+  if row == nil then unknown_scheme(scheme, level + 1) end
+  check_tolerance(options, what, level + 1)
+  check_seen(options, what, level + 1)
+  secrets = copy_secrets(row, secrets, what, level + 1)
+  local fixed = { tolerance = options.tolerance, seen = options.seen, seen_ttl = options.seen_ttl }
+  return function(headers, body, url, params)
+    fixed.url = url -- nothing yields before it is read
+    return prove(row, secrets, headers, body, fixed, flatten(params, what, 2))
+  end
 end
 
 local function check_word(options, name, known, level)

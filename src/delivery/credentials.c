@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "signature/encoding.h"
+#include "base/encoding.h"
 #include "store/store.h"
 #include "transport/url_credentials.h"
 

@@ -17,9 +17,9 @@
 enum { KEYRING_UPVALUE = 1, SCHEME_UPVALUE = 2, UPVALUES = 2 };
 enum { TABLE_UPVALUE = 2, SLOW_UPVALUE = 3, FAST_UPVALUES = 3 }; /* of the function that `signer` makes */
 
-/* From a core function to the line of the application: webhook.verify calls core.verify; webhook.sign calls
- * the Lua function given to `signer`, which calls core.sign. */
-enum { VERIFY_LEVEL = 2, SIGN_LEVEL = 3 };
+/* From a core function to the line of the application: webhook.verify calls a Lua function, which calls
+ * core.verify; webhook.sign calls the Lua function given to `signer`, which calls core.sign. */
+enum { VERIFY_LEVEL = 3, SIGN_LEVEL = 3 };
 
 /* More than the names that any scheme reads: with so many, one stands there twice. */
 enum { MAX_FIELDS = 32 };

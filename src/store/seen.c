@@ -20,11 +20,12 @@ static const char add_sql[] =
 static const char forget_sql[] =
     "DELETE FROM seen WHERE id IN (SELECT id FROM seen WHERE ends_at <= $1 ORDER BY ends_at "
     "LIMIT " FORGET_AT_ONCE ")";
+static const char remove_sql[] = "DELETE FROM seen WHERE id = $1";
 
 struct lw_seen {
   const struct lw_driver *driver;
   struct lw_db *db;
-  struct lw_statement *add, *forget;
+  struct lw_statement *add, *forget, *remove;
   pid_t owner;
 };
 
@@ -47,7 +48,8 @@ static bool make_tables(struct lw_seen *seen, struct lw_error *error) {
 static bool prepare(struct lw_seen *seen, struct lw_error *error) {
   seen->add = seen->driver->prepare(seen->db, add_sql, error);
   if (seen->add != NULL) seen->forget = seen->driver->prepare(seen->db, forget_sql, error);
-  return seen->forget != NULL;
+  if (seen->forget != NULL) seen->remove = seen->driver->prepare(seen->db, remove_sql, error);
+  return seen->remove != NULL;
 }
 
 struct lw_seen *lw_seen_open(const char *path, struct lw_error *error) {
@@ -70,6 +72,7 @@ void lw_seen_close(struct lw_seen *seen) {
   if (seen->db != NULL && seen->owner == getpid()) {
     seen->driver->finalize(seen->add);
     seen->driver->finalize(seen->forget);
+    seen->driver->finalize(seen->remove);
     seen->driver->close(seen->db);
   }
   free(seen);
@@ -87,12 +90,25 @@ static bool add(struct lw_seen *seen, struct lw_bytes id, int64_t now, int64_t e
   return run(seen, seen->forget, error);
 }
 
-bool lw_seen_add(struct lw_seen *seen, struct lw_bytes id, int64_t now, int64_t ends_at, bool *is_new,
-                 struct lw_error *error) {
+static bool begin(struct lw_seen *seen, struct lw_error *error) {
   if (seen->owner != getpid())
     return lw_fail(error, "forked", "the store of seen ids was opened before a fork; open it after");
-  if (!seen->driver->begin(seen->db, error)) return false;
-  if (add(seen, id, now, ends_at, is_new, error) && seen->driver->commit(seen->db, error)) return true;
+  return seen->driver->begin(seen->db, error);
+}
+
+static bool end(struct lw_seen *seen, bool done, struct lw_error *error) {
+  if (done && seen->driver->commit(seen->db, error)) return true;
   seen->driver->rollback(seen->db);
   return false;
+}
+
+bool lw_seen_add(struct lw_seen *seen, struct lw_bytes id, int64_t now, int64_t ends_at, bool *is_new,
+                 struct lw_error *error) {
+  return begin(seen, error) && end(seen, add(seen, id, now, ends_at, is_new, error), error);
+}
+
+bool lw_seen_remove(struct lw_seen *seen, struct lw_bytes id, struct lw_error *error) {
+  if (!begin(seen, error)) return false;
+  seen->driver->bind_bytes(seen->remove, 1, id.data, id.length);
+  return end(seen, run(seen, seen->remove, error), error);
 }

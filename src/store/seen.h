@@ -23,4 +23,7 @@ void lw_seen_close(struct lw_seen *seen); /* NULL is fine */
 bool lw_seen_add(struct lw_seen *seen, struct lw_bytes id, int64_t now, int64_t ends_at, bool *is_new,
                  struct lw_error *error);
 
+/* Forgets `id`, also when it is not remembered. On disk when this returns; fails as lw_seen_add. */
+bool lw_seen_remove(struct lw_seen *seen, struct lw_bytes id, struct lw_error *error);
+
 #endif
