@@ -136,9 +136,9 @@ static void test_a_line_keeps_its_order(void **state) {
 
 static void test_no_more_than_the_connections(void **state) {
   (void)state;
-  struct lw_flight *all = NULL;
+  for (int n = 0; n < 400; n++) prove(line_of(n, NULL, NULL), MS);
   for (int n = 0; n < 400; n++) add(line_of(n, NULL, NULL));
-  all = take();
+  struct lw_flight *all = take();
   assert_int_equal(count_of(all), CONNECTIONS);
   assert_null(take());
   finish_all(all, MS);
@@ -174,12 +174,28 @@ static void test_ordered_goes_one_at_a_time(void **state) {
 
 static void test_a_host_has_a_limit(void **state) {
   (void)state;
-  for (int n = 0; n < 10; n++) add_many(line_of(n, NULL, "shared:443"), IN_FLIGHT);
+  for (int n = 0; n < 100; n++) prove(line_of(n, NULL, "shared:443"), MS);
+  for (int n = 0; n < 100; n++) add(line_of(n, NULL, "shared:443"));
   add_many(line_of(100, NULL, NULL), 2);
   struct lw_flight *list = take();
   assert_int_equal(count_of(list), PER_HOST + 2);
   finish_all(list, MS);
   finish_all(take(), MS);
+}
+
+static void test_the_slow_leave_a_part_of_their_host(void **state) {
+  (void)state;
+  struct lw_line *prompt = line_of(1, NULL, "shared:443");
+  prove(prompt, MS);
+  for (int n = 10; n < 210; n++) add_many(line_of(n, NULL, "shared:443"), 2);
+  struct lw_flight *slow = take();
+  assert_int_equal(count_of(slow), PER_HOST * 7 / 8);
+  add_many(prompt, 3);
+  struct lw_flight *list = take();
+  assert_int_equal(count_of(list), 3);
+  finish_all(list, MS);
+  finish_all(slow, 10 * SECOND);
+  finish_all(take(), 10 * SECOND);
 }
 
 static void test_a_webhook_that_moves_takes_its_requests_along(void **state) {
@@ -189,9 +205,13 @@ static void test_a_webhook_that_moves_takes_its_requests_along(void **state) {
   struct lw_flight *list = take();
   assert_ptr_equal(line_of(1, NULL, "new:443"), line);
   finish_all(list, MS); /* with a count gone wrong this would end below zero, and the next ones never start */
-  for (int n = 2; n < 10; n++) {
-    add_many(line_of(n, NULL, "old:443"), IN_FLIGHT);
-    add_many(line_of(n + 100, NULL, "new:443"), IN_FLIGHT);
+  for (int n = 0; n < 2 * PER_HOST; n++) {
+    prove(line_of(10 + n, NULL, "old:443"), MS);
+    prove(line_of(1000 + n, NULL, "new:443"), MS);
+  }
+  for (int n = 0; n < 2 * PER_HOST; n++) {
+    add(line_of(10 + n, NULL, "old:443"));
+    add(line_of(1000 + n, NULL, "new:443"));
   }
   list = take();
   assert_int_equal(count_of(list), 2 * PER_HOST);
@@ -252,8 +272,8 @@ static void test_unsent_gives_its_place_back(void **state) {
   lw_turns_add(&turns, flight);
   assert_ptr_equal(take(), flight);
   finish(flight, LW_THROTTLE_GOOD, MS);
-  assert_int_equal(turns.running, 0);
-  assert_int_equal(turns.slow_running, 0);
+  assert_int_equal(turns.slots.running, 0);
+  assert_int_equal(turns.slots.slow, 0);
 }
 
 /* -- the slow and the prompt ----------------------------------------------------------------------- */
@@ -270,24 +290,26 @@ static void test_whoever_comes_next_finds_a_connection(void **state) {
   finish_all(all, MS);
 }
 
-static void test_a_quarter_is_kept_for_the_prompt(void **state) {
+static void test_a_part_is_kept_for_the_prompt(void **state) {
   (void)state;
   struct lw_line *prompt = line_of(1, NULL, NULL);
   prove(prompt, 10 * MS);
   for (int n = 10; n < 410; n++) prove(line_of(n, NULL, NULL), 10 * SECOND);
-  for (int n = 10; n < 410; n++) add_many(line_of(n, NULL, NULL), 3);
-  struct lw_flight *slow = take();
-  assert_int_equal(count_of(slow), CONNECTIONS * 3 / 4);
+  /* Twelve take what is open to those that have requests under way already; */
+  for (int n = 10; n < 22; n++) add_many(line_of(n, NULL, NULL), 30);
+  struct lw_flight *first = take();
+  assert_in_range(count_of(first), CONNECTIONS * 3 / 4 - IN_FLIGHT, CONNECTIONS * 3 / 4);
+  /* the others get one each, */
+  for (int n = 22; n < 410; n++) add_many(line_of(n, NULL, NULL), 3);
+  struct lw_flight *others = take();
+  assert_int_equal(count_of(first) + count_of(others), CONNECTIONS * 7 / 8);
+  /* and the rest is for whoever answers at once. */
   add_many(prompt, IN_FLIGHT);
   struct lw_flight *list = take();
   assert_int_equal(count_of(list), IN_FLIGHT);
-  /* One that was never called gets a first request, and no second one. */
-  add_many(line_of(1000, NULL, NULL), 2);
-  struct lw_flight *first = take();
-  assert_int_equal(count_of(first), 1);
-  finish_all(first, MS);
   finish_all(list, MS);
-  finish_all(slow, 10 * SECOND);
+  finish_all(others, 10 * SECOND);
+  finish_all(first, 10 * SECOND);
 }
 
 static void test_silence_makes_slow(void **state) {
@@ -301,10 +323,10 @@ static void test_silence_makes_slow(void **state) {
   add(line);
   struct lw_flight *second = take();
   assert_false(line->prompt);
-  assert_int_equal(turns.slow_running, 2);
+  assert_int_equal(turns.slots.slow, 2);
   finish_all(first, LW_THROTTLE_SLOW);
   finish_all(second, MS);
-  assert_int_equal(turns.slow_running, 0);
+  assert_int_equal(turns.slots.slow, 0);
 }
 
 /* 200 webhooks answer after 10 s, one with 100,000 waiting after 5 ms, and one gets an event every 10 ms: its
@@ -403,6 +425,8 @@ static void test_allowance(void **state) {
   struct lw_limits often = {.max_in_flight = IN_FLIGHT, .rate_count = 100, .rate_period = 100 * SECOND};
   struct lw_line *line = line_of(1, NULL, NULL);
   assert_int_equal(allowance(line, 0), 2 * IN_FLIGHT); /* who knows */
+  assert_int_equal(allowance(line, 3745), 20);
+  assert_int_equal(allowance(line, 3750), 0); /* the last quarter is for the prompt */
   prove(line, MS);
   assert_int_equal(allowance(line, 0), 5000);
   assert_int_equal(allowance(line, 4000), 4000);
@@ -445,13 +469,14 @@ int main(void) {
       TEST(test_max_in_flight),
       TEST(test_ordered_goes_one_at_a_time),
       TEST(test_a_host_has_a_limit),
+      TEST(test_the_slow_leave_a_part_of_their_host),
       TEST(test_a_webhook_that_moves_takes_its_requests_along),
       TEST(test_a_rate_lets_sleep),
       TEST(test_dispatchers_share_a_rate),
       TEST(test_what_waited_too_long_is_given_back),
       TEST(test_unsent_gives_its_place_back),
       TEST(test_whoever_comes_next_finds_a_connection),
-      TEST(test_a_quarter_is_kept_for_the_prompt),
+      TEST(test_a_part_is_kept_for_the_prompt),
       TEST(test_silence_makes_slow),
       TEST(test_a_minute_among_the_slow),
       TEST(test_withdraw),

@@ -13,12 +13,13 @@ enum {
 
 struct lw_host {
   struct lw_host *next_in_bucket;
-  int lines, running;
+  int lines;
+  struct lw_slots slots;
   char name[];
 };
 
 void lw_turns_init(struct lw_turns *turns, int connections, int per_host) {
-  *turns = (struct lw_turns){.connections = connections, .per_host = per_host, .share = 1};
+  *turns = (struct lw_turns){.slots.most = connections, .per_host = per_host, .share = 1};
 }
 
 /* FNV-1a (draft-eastlake-fnv). Ids are random at their end, hosts are not. */
@@ -36,6 +37,7 @@ static struct lw_host *get_host(struct lw_turns *turns, const char *name) {
   struct lw_host *host = calloc(1, sizeof *host + length + 1);
   if (host == NULL) return NULL;
   memcpy(host->name, name, length + 1);
+  host->slots.most = turns->per_host;
   host->next_in_bucket = *bucket;
   *bucket = host;
   return host;
@@ -49,14 +51,20 @@ static void leave_host(struct lw_turns *turns, struct lw_host *host) {
   free(host);
 }
 
+/* So many of the line's requests more, or fewer. */
+static void take_up(struct lw_slots *slots, const struct lw_line *line, int requests) {
+  slots->running += requests;
+  if (!line->prompt) slots->slow += requests;
+}
+
 /* Its running requests count for the new host from now on: a URL changes seldom. */
 static bool enter_host(struct lw_turns *turns, struct lw_line *line, const char *name) {
   struct lw_host *host = get_host(turns, name);
   if (host == NULL) return false;
   if (host == line->host) return true;
   host->lines++;
-  host->running += line->throttle.running;
-  if (line->host) line->host->running -= line->throttle.running;
+  take_up(&host->slots, line, line->throttle.running);
+  if (line->host) take_up(&line->host->slots, line, -line->throttle.running);
   leave_host(turns, line->host);
   line->host = host;
   return true;
@@ -189,21 +197,30 @@ static void judge(struct lw_turns *turns, struct lw_line *line, int64_t now) {
   bool silent = line->throttle.running > 0 && now - line->silent_since > LW_THROTTLE_SLOW;
   bool prompt = usual > 0 && usual < LW_THROTTLE_SLOW && !silent;
   if (prompt == line->prompt) return;
+  take_up(&turns->slots, line, -line->throttle.running);
+  take_up(&line->host->slots, line, -line->throttle.running);
   line->prompt = prompt;
-  turns->slow_running += prompt ? -line->throttle.running : line->throttle.running;
+  take_up(&turns->slots, line, line->throttle.running);
+  take_up(&line->host->slots, line, line->throttle.running);
 }
 
-static bool may_use_reserve(const struct lw_line *line) {
-  return line->prompt || (line->throttle.usual == 0 && line->throttle.running == 0);
+/* The slots that the line may use: all when it is prompt, else what is not kept for those that are. A request
+ * that is its only one may use half of that too: it may well prove to be prompt. */
+static int open_to(const struct lw_slots *slots, const struct lw_line *line) {
+  int kept = slots->most / RESERVED;
+  if (line->prompt) return slots->most;
+  return line->throttle.running == 0 ? slots->most - (kept + 1) / 2 : slots->most - kept;
 }
 
-static bool finds_connection(const struct lw_turns *turns, const struct lw_line *line) {
-  int left = turns->connections - turns->running;
-  int reserve = turns->connections / RESERVED;
+static bool has_room(const struct lw_slots *slots, const struct lw_line *line) {
+  int left = open_to(slots, line) - (line->prompt ? slots->running : slots->slow);
   int running = line->throttle.running;
-  if (line->host->running >= turns->per_host) return false;
-  if (running > 0 && running >= LW_TURNS_SHARE * left) return false;
-  return may_use_reserve(line) || turns->slow_running < turns->connections - reserve;
+  if (left <= 0 || slots->running >= slots->most) return false;
+  return running == 0 || running < LW_TURNS_SHARE * left;
+}
+
+static bool finds_room(const struct lw_turns *turns, const struct lw_line *line) {
+  return has_room(&turns->slots, line) && has_room(&line->host->slots, line);
 }
 
 static struct lw_flight *pop(struct lw_line *line) {
@@ -218,9 +235,8 @@ static struct lw_flight *pop(struct lw_line *line) {
 static void start(struct lw_turns *turns, struct lw_line *line, int64_t now) {
   if (line->throttle.running == 0) line->silent_since = now;
   lw_throttle_start(&line->throttle, &line->limits, now);
-  line->host->running++;
-  turns->running++;
-  if (!line->prompt) turns->slow_running++;
+  take_up(&turns->slots, line, 1);
+  take_up(&line->host->slots, line, 1);
 }
 
 static struct lw_flight **append(struct lw_flight **end, struct lw_flight *flight) {
@@ -256,7 +272,7 @@ static struct lw_flight *serve(struct lw_turns *turns, struct lw_line *line, int
     return NULL;
   }
   judge(turns, line, now);
-  if (!finds_connection(turns, line)) return NULL;
+  if (!finds_room(turns, line)) return NULL;
   start(turns, line, now);
   return pop(line);
 }
@@ -265,7 +281,7 @@ struct lw_flight *lw_turns_take(struct lw_turns *turns, int64_t now, struct lw_f
   struct lw_flight *taken = NULL, **end = &taken;
   wake_sleepers(turns, now);
   int refused = 0; /* lines in a row */
-  while (turns->ready && turns->running < turns->connections && refused < turns->ready_count) {
+  while (turns->ready && turns->slots.running < turns->slots.most && refused < turns->ready_count) {
     struct lw_line *line = turns->ready;
     turns->ready = line->next;
     struct lw_flight *flight = serve(turns, line, now, stale);
@@ -290,9 +306,8 @@ void lw_turns_add(struct lw_turns *turns, struct lw_flight *flight) {
 }
 
 static void come_back(struct lw_turns *turns, struct lw_line *line) {
-  line->host->running--;
-  turns->running--;
-  if (!line->prompt) turns->slow_running--;
+  take_up(&turns->slots, line, -1);
+  take_up(&line->host->slots, line, -1);
 }
 
 /* What it did may have changed when it may go on, earlier or later: it looks anew at its next turn. */
@@ -348,6 +363,7 @@ int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line,
   if (limits->ordered) return 1;
   if (lw_throttle_broken(&line->throttle))
     return lw_throttle_next(&line->throttle, limits, now) <= now ? 1 : line->throttle.running;
+  if (!line->prompt) most -= most / RESERVED;
   int64_t allowance = smaller((most - claimed) * LW_TURNS_SHARE, most);
   if (limits->rate_count > 0) allowance = smaller(allowance, within_rate(turns, line));
   if (!line->prompt) allowance = smaller(allowance, UNPROVEN * in_flight);

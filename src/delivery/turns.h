@@ -2,12 +2,12 @@
  * request goes to the webhooks in turn, so that a long line or a slow receiver costs the others nothing:
  *
  * - a webhook's own throttle (throttle.h) has the first say;
- * - all webhooks of one host together have LW_TURNS' `per_host` requests at most;
- * - a webhook with requests under way gets another one only while it has fewer than LW_TURNS_SHARE times the
- *   connections that are still free. Whoever comes next finds some, however many want all of them (dynamic
- *   thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998);
- * - of the connections a quarter is kept for prompt webhooks: those that answer within LW_THROTTLE_SLOW as a
- *   rule, and have not been silent for longer now. One that was never called gets one request from it.
+ * - of the connections, and of the requests that all webhooks of one host may have together, a quarter is
+ * kept for prompt webhooks: those that answer within LW_THROTTLE_SLOW as a rule, and have not been silent for
+ *   longer now. The only request of another one may use half of that quarter: it may prove to be prompt;
+ * - of what is open to it, a webhook with requests under way gets another one only while it has fewer than
+ *   LW_TURNS_SHARE times what is still free there. Whoever comes next finds some, however many want all of
+ *   it (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
  *
  * Lock: none of its own. The dispatcher's mutex guards it, except the fields of a line that are named as the
  * engine's. Times are ticks (base/clock.h). */
@@ -29,6 +29,13 @@
 #define LW_TURNS_BUCKETS 1024
 
 struct lw_host;
+
+/* What requests take up: the dispatcher's connections, or a host's share of them. */
+struct lw_slots {
+  int most;    /* at once */
+  int running; /* requests under way */
+  int slow;    /* of those: of webhooks that are not prompt */
+};
 
 struct lw_line {
   struct lw_id webhook_id;
@@ -55,10 +62,9 @@ struct lw_line {
 };
 
 struct lw_turns {
-  int connections, per_host;
+  struct lw_slots slots;
+  int per_host;
   int share;             /* dispatchers on this store: they share a webhook's rate */
-  int running;           /* requests under way */
-  int slow_running;      /* of those: of webhooks that are not prompt */
   struct lw_line *ready; /* whose turn is next */
   int ready_count;
   struct lw_line *sleeping;
