@@ -209,8 +209,8 @@ static int tear_down(void **state) {
 static struct lw_dispatcher_options options(void) {
   struct lw_retry_schedule retry = {.count = 4, .delays = {20, 20, 20, 20}};
   return (struct lw_dispatcher_options){.settings = local_settings(PATIENCE_MS, retry),
-                                        .connections = 8,
-                                        .max_in_flight_per_host = 8,
+                                        .connections = 32,
+                                        .max_in_flight_per_host = 32,
                                         .lease = PATIENCE_MS};
 }
 

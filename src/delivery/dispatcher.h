@@ -42,6 +42,9 @@
 #define LW_BATCH_EVENTS 1024 /* events taken into one transaction (one emit_all may be more) */
 #define LW_POLL_MS 500       /* how often other processes' deliveries are looked for */
 #define LW_CLOSE_GRACE_MS 500
+/* Outcomes wait for the disk together with the next event or job, or after so long: until then a machine that
+ * loses its power sends them once more. Events never wait: an emit returns when they are on disk. */
+#define LW_SYNC_MS 1000
 
 struct lw_dispatcher_options {
   struct lw_settings *settings; /* complete: what a webhook does not say itself. The dispatcher keeps it */

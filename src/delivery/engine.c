@@ -29,10 +29,17 @@ static int64_t now_ticks(const struct lw_dispatcher *d) {
 /* -- turns: under the lock, on the engine's thread and the sender's ----------------------------- */
 
 static void come_back(struct lw_dispatcher *d, struct lw_flight *flight) {
+  if (d->outcome_count == 0) d->outcomes_since = now_ticks(d);
   flight->next = d->outcomes;
   d->outcomes = flight;
   d->outcome_count++;
   if (flight->line->limits.ordered) d->urgent = true;
+}
+
+/* The engine sleeps until then when only outcomes wait: they gather for a while. */
+static int64_t outcomes_due(const struct lw_dispatcher *d) {
+  if (d->urgent || d->outcome_count >= OUTCOME_BATCH) return 0;
+  return d->outcomes_since + OUTCOME_LINGER_MS * 1000;
 }
 
 static void withdraw(struct lw_dispatcher *d, struct lw_flight *flight) {
@@ -92,7 +99,7 @@ void lw_engine_idle(void *context) {
   struct lw_dispatcher *d = context;
   pthread_mutex_lock(&d->mutex);
   struct lw_request *list = next_requests(d);
-  pthread_cond_signal(&d->wake);
+  if (d->outcome_count > 0) pthread_cond_signal(&d->wake);
   pthread_mutex_unlock(&d->mutex);
   if (list) lw_lane_submit(d->lane, list);
 }
@@ -198,11 +205,20 @@ static bool count_dispatchers(struct lw_dispatcher *d, struct lw_error *error) {
   return true;
 }
 
+static int64_t sync_due(const struct lw_dispatcher *d) {
+  return d->unsynced ? d->synced_at + LW_SYNC_MS * 1000 : INT64_MAX;
+}
+
+/* A commit that waits for the disk has to write something to do so: the lease, say. */
+static bool sync_is_due(const struct lw_dispatcher *d) {
+  return sync_due(d) <= now_ticks(d);
+}
+
 /* Other dispatchers took our claims while we were stalled: go on under a new name. What still waits is theirs
  * to send; what runs may end, and a success of it counts (lw_store_record). */
 static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t now = now_ms(d);
-  if (now < d->heartbeat_at) return true;
+  if (now < d->heartbeat_at && !sync_is_due(d)) return true;
   bool lost = false;
   int64_t freed = 0;
   if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, d->renew, &lost, error)) return false;
@@ -238,15 +254,27 @@ static void count_returned(struct lw_dispatcher *d, int sign) {
   }
 }
 
+/* What nobody is told that it is on disk may come to it a little later. */
+static bool may_relax(const struct lw_dispatcher *d) {
+  return d->taken == NULL && !d->winding_down && !sync_is_due(d);
+}
+
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
+  bool relaxed = may_relax(d);
+  int64_t began = now_ticks(d);
   lw_observe_begin(d);
   count_returned(d, -1);
+  lw_store_relax(d->store, relaxed);
   bool ok = lw_store_begin(d->store, error) && keep_lease(d, error) && lw_engine_refresh(d, error) &&
             record_returned(d, error);
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
   ok = ok && lw_claims_take(d, error) && lw_store_commit(d->store, error);
-  if (ok) return true;
+  if (ok) {
+    if (!relaxed) d->synced_at = began;
+    d->unsynced = relaxed;
+    return true;
+  }
   count_returned(d, 1);
   lw_store_rollback(d->store);
   d->routing.version = -1;
@@ -340,6 +368,11 @@ static void wait_for(struct lw_dispatcher *d, int64_t milliseconds) {
   pthread_cond_timedwait(&d->wake, &d->mutex, &until);
 }
 
+/* Milliseconds, rounded up. */
+static int64_t ticks_left(const struct lw_dispatcher *d, int64_t until) {
+  return (until - now_ticks(d) + 999) / 1000;
+}
+
 /* Milliseconds that the engine may sleep when nobody wakes it. */
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
@@ -348,6 +381,7 @@ static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
+  if (d->unsynced && ticks_left(d, sync_due(d)) < left) left = ticks_left(d, sync_due(d));
   if (left < 0) return 0;
   return left > LW_POLL_MS ? LW_POLL_MS : left;
 }
@@ -377,10 +411,7 @@ static void wait_for_work(struct lw_dispatcher *d) {
   while (!d->mailbox.first && !d->stop && d->outcome_count < OUTCOME_BATCH) {
     if ((d->closing && !d->quiet) || d->retiring != d->retired) return;
     int64_t left = time_to_next(d);
-    if (d->outcome_count > 0) {
-      if (left > OUTCOME_LINGER_MS && !d->urgent) wait_for(d, OUTCOME_LINGER_MS);
-      return;
-    }
+    if (d->outcome_count > 0 && ticks_left(d, outcomes_due(d)) < left) left = ticks_left(d, outcomes_due(d));
     if (left <= 0) return;
     wait_for(d, until_next_turn(d, left));
     start_sleepers(d);
@@ -437,6 +468,7 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
 
 static void give_back_claims(struct lw_dispatcher *d) {
   struct lw_error ignored; /* the lease ends by itself if this fails */
+  lw_store_relax(d->store, false);
   bool ok = lw_store_begin(d->store, &ignored) && lw_store_release_all(d->store, &d->id, &ignored) &&
             lw_store_forget_dispatcher(d->store, &d->id, &ignored) && lw_store_commit(d->store, &ignored);
   if (!ok) lw_store_rollback(d->store);

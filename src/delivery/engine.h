@@ -46,12 +46,13 @@ struct lw_dispatcher {
   struct lw_turns turns;
   struct lw_flight *outcomes; /* newest first */
   size_t outcome_count;
-  bool urgent;   /* one of them is waited for by what is behind it in its line */
-  bool closing;  /* no new commands */
-  bool retiring; /* claim nothing more */
-  bool quiet;    /* closing, and nothing is claimed or submitted any more */
-  bool stop;     /* write the last outcomes and end */
-  bool writing;  /* what was taken from the mailbox is not committed yet */
+  int64_t outcomes_since; /* ticks: when the first of them came */
+  bool urgent;            /* one of them is waited for by what is behind it in its line */
+  bool closing;           /* no new commands */
+  bool retiring;          /* claim nothing more */
+  bool quiet;             /* closing, and nothing is claimed or submitted any more */
+  bool stop;              /* write the last outcomes and end */
+  bool writing;           /* what was taken from the mailbox is not committed yet */
   int64_t in_flight;
   struct lw_metrics metrics; /* since open, of what is committed */
   struct lw_id_generator message_ids;
@@ -66,6 +67,8 @@ struct lw_dispatcher {
   struct lw_line *hungry;           /* lines that may claim more */
   struct lw_walk walk;
   int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
+  int64_t synced_at;              /* ticks: when the last commit that waited for the disk began */
+  bool unsynced;                  /* one that did not wait came after it */
   int64_t retry_pause;            /* milliseconds to wait after a failed transaction */
   bool renew;
   bool sweeping;                         /* a webhook went: its line is to be freed after the commit */

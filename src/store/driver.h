@@ -28,6 +28,7 @@ struct lw_driver {
   void (*close)(struct lw_db *db);                     /* after all its statements were finalized */
   void (*limit_wait)(struct lw_db *db, int64_t until); /* see lw_store_limit_wait */
 
+  void (*relax)(struct lw_db *db, bool relaxed);           /* see lw_store_relax */
   bool (*begin)(struct lw_db *db, struct lw_error *error); /* takes the write lock at once */
   bool (*commit)(struct lw_db *db, struct lw_error *error);
   void (*rollback)(struct lw_db *db); /* harmless when the database has rolled back by itself */

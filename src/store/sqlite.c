@@ -30,6 +30,7 @@ struct lw_db {
   int64_t busy_since;         /* ticks; when the last wait for a lock began */
   sqlite3_stmt *begin, *commit, *rollback;
   bool shrinks; /* the file was made so that it can */
+  bool relaxed; /* commits are not synced */
 };
 
 struct lw_statement {
@@ -258,6 +259,15 @@ static bool run(struct lw_db *db, sqlite3_stmt *statement, struct lw_error *erro
   return done;
 }
 
+/* In WAL mode NORMAL means that a commit is not synced
+ * (https://www.sqlite.org/pragma.html#pragma_synchronous); whatever is synced next, or checkpointed, takes it
+ * along. A failure leaves the level as it is, which costs time or a repeated attempt, no more. */
+static void relax(struct lw_db *db, bool relaxed) {
+  if (db->relaxed == relaxed) return;
+  const char *pragma = relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
+  if (sqlite3_exec(db->handle, pragma, NULL, NULL, NULL) == SQLITE_OK) db->relaxed = relaxed;
+}
+
 static bool begin(struct lw_db *db, struct lw_error *error) {
   return run(db, db->begin, error);
 }
@@ -394,6 +404,7 @@ const struct lw_driver lw_sqlite_driver = {
     .open = open_db,
     .close = close_db,
     .limit_wait = limit_wait,
+    .relax = relax,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

@@ -59,6 +59,10 @@ void lw_store_close(struct lw_store *store) {
 
 /* -- transactions -------------------------------------------------------------------------------- */
 
+void lw_store_relax(struct lw_store *store, bool relaxed) {
+  store->driver->relax(store->db, relaxed);
+}
+
 bool lw_store_begin(struct lw_store *store, struct lw_error *error) {
   if (!store->driver->begin(store->db, error)) return false;
   store->in_transaction = true;

@@ -36,6 +36,10 @@ void lw_store_close(struct lw_store *store); /* NULL is fine */
  * holds: what waits then, or comes later and finds it, fails with "locked". Any thread. */
 void lw_store_limit_wait(struct lw_store *store, int64_t until);
 
+/* Outside a transaction: the commits that follow do not wait for the disk, until it is called again. They are
+ * as safe as others when the process dies; when the machine does, the last of them may be lost, from the end,
+ * up to the last commit that did wait. */
+void lw_store_relax(struct lw_store *store, bool relaxed);
 bool lw_store_begin(struct lw_store *store, struct lw_error *error); /* takes the write lock at once */
 bool lw_store_commit(struct lw_store *store, struct lw_error *error);
 void lw_store_rollback(struct lw_store *store);
