@@ -137,6 +137,9 @@ extendedKeyUsage = serverAuth
 basicConstraints = CA:false
 subjectAltName = DNS:other.example
 extendedKeyUsage = serverAuth
+[caller]
+basicConstraints = CA:false
+extendedKeyUsage = clientAuth
 ]]
 
 local DAY = 24 * 60 * 60
@@ -162,16 +165,23 @@ local function make_certificates(folder)
   certificate("valid", "localhost", "localhost", -2, 30)
   certificate("wrong", "other.example", "other", -2, 30)
   certificate("expired", "localhost", "localhost", -10, -1)
+  certificate("caller", "caller", "caller", -2, 30)
+  certificate("other_caller", "other caller", "caller", -2, 30)
 end
 
-local function server(folder, handler, port, certificate)
+local ASK_CALLER = [[
+
+    ssl_verify_client on;
+    ssl_client_certificate "%s/ca.pem";]]
+
+local function server(folder, handler, port, certificate, asks_caller)
   return fill(SERVER, {
     PORT = tostring(port),
     HANDLER = handler,
     OPTIONS = certificate and " ssl http2" or "",
     CERTIFICATE = certificate
         and ('    ssl_certificate "%s/%s.pem";\n    ssl_certificate_key "%s/%s.key";'):format(
-          folder, certificate, folder, certificate)
+          folder, certificate, folder, certificate) .. (asks_caller and ASK_CALLER:format(folder) or "")
       or "",
   })
 end
@@ -192,7 +202,7 @@ end
 
 local function try_start(self, nginx, modules, tls)
   local folder = self.folder.path
-  local ports = free_ports(tls and 4 or 1)
+  local ports = free_ports(tls and 5 or 1)
   local handler = HANDLER
   if handler:sub(1, 1) ~= "/" then
     handler = shell.check("pwd"):gsub("%s+$", "") .. "/" .. handler
@@ -202,6 +212,7 @@ local function try_start(self, nginx, modules, tls)
     servers[2] = server(folder, handler, ports[2], "valid")
     servers[3] = server(folder, handler, ports[3], "wrong")
     servers[4] = server(folder, handler, ports[4], "expired")
+    servers[5] = server(folder, handler, ports[5], "valid", true)
   end
   local root = shell.check("id -u"):gsub("%s+$", "") == "0"
   shell.write_file(folder .. "/nginx.conf", fill(CONFIGURATION, {
@@ -239,6 +250,11 @@ local function try_start(self, nginx, modules, tls)
     self.tls_url = "https://localhost:" .. ports[2]
     self.wrong_host_url = "https://localhost:" .. ports[3]
     self.expired_url = "https://localhost:" .. ports[4]
+    self.asking_url = "https://localhost:" .. ports[5]
+    self.callers = {}
+    for _, name in ipairs({ "caller", "other_caller" }) do
+      self.callers[name] = { cert = ("%s/%s.pem"):format(folder, name), key = ("%s/%s.key"):format(folder, name) }
+    end
     self.ca_file = folder .. "/ca.pem"
     self.tls_port, self.wrong_host_port, self.expired_port = ports[2], ports[3], ports[4]
   end
@@ -247,7 +263,7 @@ local function try_start(self, nginx, modules, tls)
   return true
 end
 
---- Starts a receiver. options.tls: also serve HTTPS, with HTTP/2.
+--- Starts a receiver. options.tls: also serve HTTPS, with HTTP/2; at asking_url to who has the certificate of a caller.
 function receiver.start(options)
   local tls = options and options.tls or false
   local nginx = find_nginx()
@@ -344,7 +360,8 @@ function Receiver:ids()
 end
 
 --- The last POST to a path: { headers = { [lower-case name] = value },
--- body = string, protocol = "HTTP/1.1" | "HTTP/2.0" }, or nil.
+-- body = string, protocol = "HTTP/1.1" | "HTTP/2.0", caller = the subject of
+-- the client's certificate }, or nil.
 function Receiver:last(path)
   local body, status = control(self, "/_last?path=" .. url.escape(path))
   if status == 404 then

@@ -87,6 +87,7 @@ local function record(path, id)
   local headers = cjson.encode(request_headers())
   last:set(path .. "\nheaders", headers)
   last:set(path .. "\nprotocol", ngx.var.server_protocol)
+  last:set(path .. "\ncaller", ngx.var.ssl_client_s_dn)
   local stored, problem = last:set(path .. "\nbody", body)
   if not stored then
     ngx.log(ngx.ERR, "cannot keep the body for ", path, ": ", problem)
@@ -142,6 +143,7 @@ control["/_last"] = function(arguments)
     headers = cjson.decode(headers),
     body = ngx.encode_base64(last:get(path .. "\nbody") or ""),
     protocol = last:get(path .. "\nprotocol"),
+    caller = last:get(path .. "\ncaller"),
   })
 end
 

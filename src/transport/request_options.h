@@ -9,7 +9,7 @@
 #include "transport/address.h"
 
 enum lw_http_version {
-  LW_HTTP_2, /* over TLS, where the receiver offers it; else 1.1 */
+  LW_HTTP_2, /* over TLS, where the receiver offers it; else 1.1 (or over what is open already) */
   LW_HTTP_1_1
 };
 
@@ -21,11 +21,13 @@ struct lw_request_options {
   int64_t connect_timeout;  /* milliseconds */
   size_t max_response_body; /* bytes kept */
   enum lw_http_version http_version;
-  const char *user_agent;               /* NULL: "lua-webhook/<version>" */
-  const char *ca_file;                  /* PEM; NULL: the system's */
-  const char *client_cert, *client_key; /* PEM files; NULL: none. The key may stand in the certificate's */
-  /* NULL: none. A proxy's own address may be any: who configures it chose it. It connects for us: where the
-   * URL's host is an address `addresses` still has its say, the names it resolves are its own affair. */
+  const char *user_agent; /* NULL: "lua-webhook/<version>" */
+  const char *ca_file;    /* PEM; NULL: the system's, which it replaces; a proxy's too */
+  /* PEM files; NULL: none. The key may stand in the certificate's, and has no passphrase. */
+  const char *client_cert, *client_key;
+  /* NULL: none. An http or https URL (lw_url_check_proxy), perhaps with credentials. A proxy's own address
+   * may be any: who configures it chose it. It connects for us: where the URL's host is an address
+   * `addresses` still has its say, the names it resolves are its own affair. */
   const char *proxy;
   struct lw_address_policy addresses;
 };

@@ -56,6 +56,8 @@ static CURLcode set_authorities(CURL *easy, const struct lw_request_options *opt
   return result;
 }
 
+/* A kept connection serves whoever names the same certificate: curl before 8.21.0 does not compare the keys
+ * (CVE-2026-8932), of which only one fits. */
 static CURLcode set_client_certificate(CURL *easy, const struct lw_request_options *options) {
   CURLcode result = CURLE_OK;
   if (options->client_cert == NULL) return result;

@@ -181,17 +181,33 @@ static bool refused_by_proxy(const struct lw_transfer *transfer, const char *hos
   return true;
 }
 
+/* curl takes a header line of some 100 KB at most; before 8.6.0 it calls a longer one "out of memory". */
+static bool line_too_long(const struct lw_transfer *transfer, CURLcode result) {
+  curl_off_t connected = 0;
+#if LIBCURL_VERSION_NUM >= 0x080600
+  if (result == CURLE_TOO_LARGE) return true;
+#endif
+  curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+  return connected > 0 &&
+         (result == CURLE_OUT_OF_MEMORY || strncmp(transfer->detail, "Out of memory", 13) == 0);
+}
+
+static void describe_flood(const struct lw_transfer *transfer, const char *host) {
+  struct lw_response *response = &transfer->request->response;
+  response->error_code = "too_large";
+  if (transfer->flooded)
+    snprintf(response->error, LW_RESPONSE_ERROR_SIZE, "%s sent more than %d KB of headers", host,
+             LW_SENDER_HEADER_FLOOD / 1024);
+  else
+    snprintf(response->error, LW_RESPONSE_ERROR_SIZE, "%s sent a header line that is too long", host);
+}
+
 void lw_outcome_failure(struct lw_transfer *transfer, CURLcode result) {
   struct lw_response *response = &transfer->request->response;
   char host[HOST_SIZE] = "the host";
   url_part(transfer->request->url, CURLUPART_HOST, 0, host, sizeof host);
   bool refused = result == CURLE_COULDNT_CONNECT || result == CURLE_ABORTED_BY_CALLBACK;
-  if (transfer->flooded) {
-    response->error_code = "too_large";
-    snprintf(response->error, LW_RESPONSE_ERROR_SIZE, "%s sent more than %d KB of headers", host,
-             LW_SENDER_HEADER_FLOOD / 1024);
-    return;
-  }
+  if (transfer->flooded || line_too_long(transfer, result)) return describe_flood(transfer, host);
   if (refused && transfer->refused[0]) return describe_refusal(transfer, host);
   if (refused_by_proxy(transfer, host)) return;
   response->error_code = word_for(result);

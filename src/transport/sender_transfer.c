@@ -85,9 +85,12 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
   }
   size_t end = length;
   while (end > 0 && (bytes[end - 1] == '\n' || bytes[end - 1] == '\r')) end--;
-  if (end == 0) return length;
+  if (end == 0) {
+    transfer->complete = true;
+    return length;
+  }
   if (end >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
-    transfer->headers_cut = false;
+    transfer->headers_cut = transfer->complete = false;
     lw_buffer_clear(kept); /* an interim answer (1xx) came before this one */
     return length;
   }
@@ -168,7 +171,7 @@ static void start_over(struct lw_transfer *transfer, struct lw_request *request)
   request->response.sent_at = now_milliseconds();
   transfer->started = now_ticks();
   transfer->header_bytes = transfer->drained = 0;
-  transfer->flooded = transfer->cut = transfer->headers_cut = false;
+  transfer->flooded = transfer->cut = transfer->headers_cut = transfer->complete = false;
   transfer->refused[0] = transfer->detail[0] = '\0';
 }
 
@@ -214,6 +217,8 @@ static void let_go(struct lw_transfer *transfer) {
 }
 
 void lw_transfer_finish(struct lw_transfer *transfer, CURLcode result) {
+  /* curl is content with an answer that ends before its headers do. */
+  if (result == CURLE_OK && !transfer->complete) result = CURLE_PARTIAL_FILE;
   /* Once the cap is passed the answer has been read: how the rest of its body ends does not matter. */
   if (result == CURLE_OK || transfer->cut)
     lw_outcome_answer(transfer);

@@ -22,7 +22,8 @@ struct lw_transfer {
   size_t header_bytes; /* all received, kept or not */
   size_t drained;      /* body bytes read and dropped */
   bool flooded;
-  bool cut; /* the body was */
+  bool complete; /* all headers of the last answer are here */
+  bool cut;      /* the body was */
   bool headers_cut;
   char refused[LW_ADDRESS_TEXT_SIZE]; /* the last address the policy refused, or "" */
   char detail[CURL_ERROR_SIZE];
