@@ -247,9 +247,14 @@ static size_t read_headers(lua_State *L, int index, const struct lw_scheme *sche
   return count;
 }
 
-static int push_proof(lua_State *L, const struct lw_scheme *scheme, const struct lw_proof *proof) {
+static void push_hash(lua_State *L, const struct lw_proof *proof) {
   char hash[LW_HEX_LENGTH(LW_CONTENT_HASH_SIZE)];
-  lua_createtable(L, 0, 4);
+  lw_hex_encode(proof->content_hash, sizeof proof->content_hash, hash);
+  lua_pushlstring(L, hash, sizeof hash);
+}
+
+static void push_proof(lua_State *L, const struct lw_scheme *scheme, const struct lw_proof *proof) {
+  lua_createtable(L, 0, 5); /* webhook.resty adds the body */
   lwl_set_bytes(L, "scheme", scheme->name, strlen(scheme->name));
   lwl_set_bytes(L, "id", proof->id.data, proof->id.length);
   lua_pushinteger(L, (lua_Integer)proof->secret_index + 1);
@@ -258,13 +263,10 @@ static int push_proof(lua_State *L, const struct lw_scheme *scheme, const struct
     lwl_push_integer(L, proof->timestamp);
     lua_setfield(L, -2, "timestamp");
   }
-  lw_hex_encode(proof->content_hash, sizeof proof->content_hash, hash);
-  lua_pushlstring(L, hash, sizeof hash);
-  return 2;
 }
 
 /* core.verify(scheme, secrets, headers, body, options or nil, params or nil, wants_hash)
- * -> proof, hash of the signed content (zeros unless wanted) | nil, message, code */
+ * -> proof, hash of the signed content when it is wanted | nil, message, code */
 static int verify(lua_State *L) {
   struct lw_bytes secrets[LW_MAX_SECRETS];
   struct lw_field fields[MAX_FIELDS];
@@ -293,7 +295,10 @@ static int verify(lua_State *L) {
   struct lw_proof proof;
   struct lw_error error;
   if (!lw_verify(&request, &proof, &error)) return lwl_failure(L, &error);
-  return push_proof(L, request.scheme, &proof);
+  push_proof(L, request.scheme, &proof);
+  if (!request.wants_content_hash) return 1;
+  push_hash(L, &proof);
+  return 2;
 }
 
 /* -- schemes ---------------------------------------------------------------------------------------- */
