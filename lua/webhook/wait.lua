@@ -24,9 +24,15 @@ function wait.new(fn)
   return setmetatable(self, wait)
 end
 
+-- In a coroutine, but in a C function's callback: string.gsub, table.sort, require. (Lua 5.1 cannot tell.)
+local function stuck()
+  local thread, main = coroutine.running()
+  return thread ~= nil and not main and not core.may_yield()
+end
+
 --- "block", "yield" or "never", for what is called now.
 function wait:manner()
-  if self.fn then return "yield" end
+  if self.fn then return stuck() and "block" or "yield" end
   return nginx and nginx.manner() or "block"
 end
 
