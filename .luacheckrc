@@ -8,6 +8,10 @@ max_line_length = 140
 exclude_files = { "build*", "lua_modules" }
 
 files["lua/webhook/resty.lua"] = { std = "ngx_lua" }
+files["lua/webhook/wait.lua"] = { read_globals = { "ngx" } }
+files["lua/webhook/wait_nginx.lua"] = { read_globals = { "ngx" } }
 files["spec"] = { std = "min+busted" }
 files["spec/support/receiver_handler.lua"] = { std = "ngx_lua" }
+files["spec/support/nginx_hooks.lua"] = { std = "ngx_lua" }
+files["spec/support/lock_child.lua"] = { std = "luajit" }
 files["examples"] = { globals = { "ngx" } }

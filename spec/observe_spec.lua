@@ -288,7 +288,7 @@ describe("what happens", function()
         records[#records] = nil
         assert.equal(0, #records)
         local known = hooks.log:where({ status = "failed" }):count()
-        assert(hooks.handle:log_resend({}))
+        assert(hooks.log:resend())
         wait.for_condition("the failure", 10, function()
           return hooks.log:where({ status = "failed" }):count() == known
         end)

@@ -1,6 +1,7 @@
 --- Care for the delivery log: methods of the dispatcher.
 local check = require "webhook.check"
 local events = require "webhook.events"
+local log = require "webhook.log"
 local samples = require "webhook.samples"
 
 local care = {}
@@ -8,11 +9,12 @@ local care = {}
 local PRUNE = { older_than = "number", limit = "integer", progress = "function" }
 local RECOVER = { since = "integer", progress = "function" }
 local LONGEST = 1e9 -- seconds
+local MANY = 2 ^ 53
 
 -- Raises at the line that called the method.
-local function open_handle(self)
-  if not self.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
-  return self.handle
+local function open_way(self)
+  if not self.way.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
+  return self.way
 end
 
 -- The record of a webhook that can be sent to; or nil, message, code.
@@ -39,13 +41,13 @@ function care:send_test(webhook_id, event_name)
   if not events.is_known(event_name) then
     error(("send_test: unknown event '%s'%s"):format(event_name, events.suggestion(event_name)), 2)
   end
-  local handle = open_handle(self)
+  local way = open_way(self)
   local record, message, code = enabled_webhook(self, webhook_id)
   if not record then return nil, message, code end
   local event = samples.make(event_name, record.app_id)
   local presentation, problem, problem_code = events.presentation(event)
   if presentation == nil then return nil, problem, problem_code end
-  local sent, why, why_code = handle:emit({ event }, { record.app_id or "" }, nil, true, { presentation }, record.id)
+  local sent, why, why_code = way:call("emit", { event }, { record.app_id or "" }, nil, true, { presentation }, nil, record.id)
   if not sent then return nil, why, why_code end
   if sent[1].deliveries == 1 then return sent[1] end
   record, message, code = enabled_webhook(self, webhook_id) -- it changed meanwhile
@@ -64,12 +66,36 @@ function care:recover(webhook_id, options)
   if type(webhook_id) ~= "string" then error("recover: a webhook's id expected, got " .. type(webhook_id), 2) end
   options = options or {}
   check.options(options, RECOVER, "recover", 2)
-  local handle = open_handle(self)
+  local way = open_way(self)
   local record, message, code = enabled_webhook(self, webhook_id)
   if not record then return nil, message, code end
   local filter = { webhook_id = record.id, since = options.since, unsuccessful = true }
-  local count, why, why_code = handle:log_resend(filter, options.progress)
+  local count, why, why_code = log.resend(way, filter, options.progress)
   return count, why, why_code
+end
+
+-- Gives the space back that a prune left. @return true, or nil, message, code
+local function shrink(way)
+  local more, message, code
+  repeat more, message, code = way:call("shrink_step") until not more
+  if more == nil then return nil, message, code end
+  return true
+end
+
+-- In steps, each a transaction of its own. `walk` is where the next one begins: at first with an age in seconds.
+local function prune(way, walk, limit, progress)
+  local total = 0
+  repeat
+    local count, rest, code = way:call("prune_step", walk, limit - total)
+    if not count then return nil, rest, code end
+    total, walk = total + count, rest
+    if count > 0 and progress then log.report(way, progress, total) end
+  until not walk or total >= limit
+  if total > 0 then
+    local done, message, code = shrink(way)
+    if not done then return nil, message, code end
+  end
+  return total
 end
 
 --- Deletes finished deliveries (succeeded, failed, canceled; never pending ones) with their attempts, and the messages
@@ -85,7 +111,7 @@ function care:prune(options)
   if age == nil then error("prune: 'older_than' is missing", 2) end
   if not (age >= 0 and age <= LONGEST) then error("prune: 'older_than' must be 0 to 1000000000 seconds", 2) end
   if limit and limit < 1 then error("prune: 'limit' must be 1 or more", 2) end
-  local count, message, code = open_handle(self):prune(age, limit, options.progress)
+  local count, message, code = prune(open_way(self), age, limit or MANY, options.progress)
   return count, message, code
 end
 

@@ -1,11 +1,11 @@
 --- The dispatcher, as `webhook.open` returns it.
-local core = require "webhook.core"
 local care = require "webhook.care"
 local check = require "webhook.check"
 local choice = require "webhook.choice"
 local events = require "webhook.events"
 local log = require "webhook.log"
 local observer = require "webhook.observer"
+local wait = require "webhook.wait"
 local webhooks = require "webhook.webhooks"
 
 local hooks = {}
@@ -16,13 +16,12 @@ local OPEN = {
   allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
   ca_file = "string", lease = "positive", logger = "function", on_disabled = "function", retention = "positive",
-  idempotency_window = "positive",
+  idempotency_window = "positive", wait = "function",
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
 local EMIT_ALL = { app_id = "string", durable = "boolean", channels = "list" }
 local STATS = { per_webhook = "boolean" }
 local MAX_DELAYS = 32 -- of a retry schedule
-local WAIT_SLICE = 0.25 -- seconds; between slices Lua's hooks run, so that Ctrl-C ends a wait
 
 local function check_range(options, name, low, high, level)
   local value = options[name]
@@ -77,21 +76,23 @@ function hooks.open(path, options)
   check_range(options, "max_response_body", 0, 64 * 1024 * 1024, 3)
   check_range(options, "lease", 1, 3600, 3)
   check_range(options, "close_timeout", 0, 86400, 3)
-  local handle, message, code = core.open(path, with_schedule(options))
-  if not handle then return nil, message, code end
+  local way = wait.new(options.wait)
+  local opened, message, code = way:open(path, with_schedule(options))
+  if not opened then return nil, message, code end
+  way.observer = observer.new(way.handle, options)
   return setmetatable({
-    handle = handle,
-    observer = observer.new(handle, options),
-    webhooks = setmetatable({ handle = handle }, webhooks),
-    log = log.new(handle, {}),
+    way = way, -- to call the core; log and webhooks have it too
+    observer = way.observer,
+    webhooks = setmetatable({ way = way }, webhooks),
+    log = log.new(way, {}),
   }, hooks)
 end
 
 -- Raises at the line that called the method.
-local function open_handle(self)
-  if not self.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
+local function open_way(self)
+  if not self.way.handle:is_open() then error("attempt to use a closed dispatcher", 3) end
   local told = self.observer and self.observer:drain() or 0
-  return self.handle, told
+  return self.way, told
 end
 
 local function check_event(event, what, level)
@@ -126,7 +127,10 @@ local function emit(self, list, options, what)
     presentations[i], message, code = events.presentation(event)
     if presentations[i] == nil then return nil, message, code, i end
   end
-  return self.handle:emit(list, apps, options.id, options.durable ~= false, presentations, channels)
+  if options.durable == false or not self.way:possible() then -- returns at once
+    return self.way.handle:emit(list, apps, options.id, false, presentations, channels)
+  end
+  return self.way:call("emit", list, apps, options.id, true, presentations, channels)
 end
 
 --- Says what happened. Returns once it is on disk, or with durable = false once it is queued.
@@ -138,7 +142,7 @@ end
 function hooks:emit(event, options)
   options = options or {}
   check.options(options, EMIT, "emit", 2)
-  open_handle(self)
+  open_way(self)
   local messages, message, code = emit(self, { event }, options, "emit")
   if not messages then return nil, message, code end
   return messages[1]
@@ -149,7 +153,7 @@ end
 function hooks:emit_all(list, options)
   options = options or {}
   check.options(options, EMIT_ALL, "emit_all", 2)
-  open_handle(self)
+  open_way(self)
   if type(list) ~= "table" then error("emit_all: a list of events expected", 2) end
   if #list == 0 then return {} end
   local messages, message, code, index = emit(self, list, options, "emit_all")
@@ -157,27 +161,17 @@ function hooks:emit_all(list, options)
   return nil, index and ("event %d: %s"):format(index, message) or message, code
 end
 
-local function in_slices(self, timeout, step)
-  local left = timeout or math.huge
-  repeat
-    local slice = math.min(left, WAIT_SLICE)
-    left = left - slice
-    local ok, message, code = step(slice)
-    if self.observer then self.observer:drain() end
-    if ok or message ~= "timeout" and code ~= "timeout" or left <= 0 then return ok, message, code end
-  until false
-end
-
 --- Waits until all that was emitted so far is on disk. @param timeout seconds; nil: no limit
+-- @return true, or nil, message, "timeout" | a store's code
 function hooks:flush(timeout)
-  local handle = open_handle(self)
-  return in_slices(self, timeout, function(slice) return handle:flush(slice) end)
+  local ok, message, code = open_way(self):flush(timeout)
+  return ok, message, code
 end
 
 --- Waits until nothing is in flight or due. @return true, or nil, "timeout", what is left
 function hooks:drain(timeout)
-  local handle = open_handle(self)
-  return in_slices(self, timeout, function(slice) return handle:drain(slice) end)
+  local ok, message, code = open_way(self):drain(timeout)
+  return ok, message, code
 end
 
 --- Counts.
@@ -195,12 +189,12 @@ end
 function hooks:stats(options)
   options = options or {}
   check.options(options, STATS, "stats", 2)
-  local handle = open_handle(self)
-  local stats, message, code = handle:stats()
+  local way = open_way(self)
+  local stats, message, code = way:call("stats")
   if not stats then return nil, message, code end
   stats.logger_errors = self.observer and self.observer.errors or 0
   if options.per_webhook then
-    stats.webhooks, message, code = handle:webhook_stats()
+    stats.webhooks, message, code = way:call("webhook_stats")
     if not stats.webhooks then return nil, message, code end
   end
   return stats
@@ -209,7 +203,7 @@ end
 --- The same for Prometheus, with histograms of the attempts' durations and the deliveries' latencies.
 -- @return text (exposition format 0.0.4: serve it as `text/plain; version=0.0.4`), or nil, message, code
 function hooks:metrics()
-  local text, message, code = open_handle(self):metrics()
+  local text, message, code = open_way(self):call("metrics")
   return text, message, code
 end
 
@@ -217,14 +211,29 @@ end
 -- hooks.webhooks and hooks.log do not); an application that calls none for a while calls this one, from a timer.
 -- @return the number of records
 function hooks:poll()
-  local _, told = open_handle(self)
+  local _, told = open_way(self)
+  return told
+end
+
+--- A descriptor for the application's own event loop: readable as long as records wait for `logger` or `on_disabled`, or,
+-- with a `wait` function, a call is ready that its coroutine has not fetched. It belongs to the dispatcher: only look at it.
+-- @return a number; or nil, message, "descriptor"
+function hooks:fd()
+  local fd, message, code = open_way(self).completions:fd()
+  return fd, message, code
+end
+
+--- Handles what made the descriptor readable: calls `logger` and `on_disabled`. The same as poll.
+-- @return the number of records
+function hooks:step()
+  local _, told = open_way(self)
   return told
 end
 
 --- Stores what is queued, lets running requests end within `timeout` (default: close_timeout), leaves the rest to the
 -- next process. A second call does nothing. @return true, or nil, message, code
 function hooks:close(timeout)
-  local ok, message, code = self.handle:close(timeout)
+  local ok, message, code = self.way:close(timeout)
   if self.observer then self.observer:finish() end
   return ok, message, code
 end
@@ -233,7 +242,7 @@ for name, method in pairs(care) do hooks[name] = method end
 
 hooks.__close = function(self) self:close() end
 hooks.__tostring = function(self)
-  return self.handle:is_open() and "webhook.dispatcher (open)" or "webhook.dispatcher (closed)"
+  return self.way.handle:is_open() and "webhook.dispatcher (open)" or "webhook.dispatcher (closed)"
 end
 
 return hooks

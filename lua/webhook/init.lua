@@ -8,6 +8,7 @@ local integer = require "webhook.integer"
 local seen = require "webhook.seen"
 local signatures = require "webhook.signatures"
 local signing = require "webhook.signing"
+local wait = require "webhook.wait"
 
 local webhook = {
   _VERSION = core.version,
@@ -62,6 +63,9 @@ end
 --                 raises is caught and counted.
 --
 --                 on_disabled: a function(webhook_id, reason), called the same way when the dispatcher disabled a webhook.
+--                 wait: for an event loop (cqueues, copas, luv, lua-http): a function(fd, seconds) that returns when the
+--                 descriptor `fd` is readable or the time is up. Calls that take a while are then started, and wait with it,
+--                 so that it can let other coroutines run. In nginx none is needed: calls yield there by themselves.
 -- @return the dispatcher, or nil, message, code
 -- @usage local hooks = assert(webhook.open("webhooks.db"))
 function webhook.open(path, options)
@@ -106,6 +110,8 @@ function webhook.preview(event, format)
   if not text then return nil, message, code end
   return text
 end
+
+local sending = wait.new()
 
 local SEND = {
   url = "string", format = "string", event = "table", signing_secret = "string", signing = "string|list", headers = "table",
@@ -193,7 +199,7 @@ function webhook.send(options)
     if not signed then return nil, why, why_code end
   end
   add_headers(headers, options.headers, schemes and schemes.standard)
-  local delivery, message, code = core.send {
+  local delivery, message, code = sending:send {
     url = options.url, body = body, headers = headers, timeout = options.timeout, ca_file = options.ca_file,
     connect_timeout = options.connect_timeout, user_agent = options.user_agent,
     max_response_body = options.max_response_body, client_cert = options.client_cert, client_key = options.client_key,

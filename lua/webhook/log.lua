@@ -10,7 +10,7 @@ local check = require "webhook.check"
 
 local log = {}
 local methods = {}
-local views = setmetatable({}, { __mode = "k" }) -- log -> { core handle, filter }
+local views = setmetatable({}, { __mode = "k" }) -- log -> { way, filter }
 
 local FILTER = { webhook_id = "string", event = "string", status = "string", since = "integer", before = "integer" }
 local RESEND = { progress = "function" }
@@ -18,12 +18,12 @@ local STATUS = { pending = true, succeeded = true, failed = true, canceled = tru
 
 -- A record reads its attempts when they are first asked for.
 local record_methods = {}
-local handles = setmetatable({}, { __mode = "k" }) -- record -> core handle
+local ways = setmetatable({}, { __mode = "k" }) -- record -> way
 local record_meta = { __name = "webhook.delivery" }
 
 function record_meta.__index(record, name)
   if name ~= "attempts" then return record_methods[name] end
-  local attempts = assert(handles[record]:log_attempts(record.id))
+  local attempts = assert(ways[record]:call("log_attempts", record.id))
   rawset(record, "attempts", attempts)
   return attempts
 end
@@ -35,10 +35,10 @@ end
 --- A new attempt of the same delivery: same id, same body bytes.
 -- @return true, or nil, message, "pending" | "not_found" | a store's code
 function record_methods:resend()
-  local count, message, code = handles[self]:log_resend { id = self.id }
+  local count, message, code = ways[self]:call("log_resend", { id = self.id })
   if not count then return nil, message, code end
   if count == 1 then return true end
-  local now, problem, problem_code = handles[self]:log_page { id = self.id }
+  local now, problem, problem_code = ways[self]:call("log_page", { id = self.id })
   if not now then return nil, problem, problem_code end
   if now[1] and now[1].status == "pending" then
     return nil, "the delivery is pending already", "pending"
@@ -46,17 +46,37 @@ function record_methods:resend()
   return nil, "the delivery or its webhook is gone, or the webhook is disabled", "not_found"
 end
 
-local function wrap(handle, record)
-  handles[record] = handle
+local function wrap(way, record)
+  ways[record] = way
   return setmetatable(record, record_meta)
 end
 
+--- Calls `progress`. It may raise, and it may close the dispatcher, which raises here.
+function log.report(way, progress, done)
+  progress(done)
+  if not way.handle:is_open() then error("attempt to use a closed dispatcher", 0) end
+end
+
+--- Sends again what the filter finds, in steps. @return how many, or nil, message, code
+function log.resend(way, filter, progress)
+  local step = {}
+  for name, value in pairs(filter) do step[name] = value end
+  local total, after = 0, nil
+  repeat
+    local count, last, before = way:call("log_resend", step, after)
+    if not count then return nil, last, before end
+    total, after, step.before = total + count, last, before or step.before
+    if count > 0 and progress then log.report(way, progress, total) end
+  until not after
+  return total
+end
+
 local function page(view, after)
-  return assert(view.handle:log_page(view.filter, after))
+  return assert(view.way:call("log_page", view.filter, after))
 end
 
 --- How many deliveries the log holds.
-function methods:count() return assert(views[self].handle:log_count(views[self].filter)) end
+function methods:count() return assert(views[self].way:call("log_count", views[self].filter)) end
 
 --- Iterates over the deliveries, newest first.
 -- @usage for id, delivery in log:each() do print(id, delivery.status) end
@@ -71,7 +91,7 @@ function methods:each()
     end
     at = at + 1
     local record = records[at]
-    if record then return record.id, wrap(view.handle, record) end
+    if record then return record.id, wrap(view.way, record) end
   end
 end
 
@@ -86,7 +106,7 @@ function methods:where(filter)
   local merged = {}
   for name, value in pairs(views[self].filter) do merged[name] = value end
   for name, value in pairs(filter) do merged[name] = value end
-  return log.new(views[self].handle, merged)
+  return log.new(views[self].way, merged)
 end
 
 --- Sends all finished deliveries of the log again (those of enabled webhooks), oldest first, in steps of 500.
@@ -97,7 +117,7 @@ function methods:resend(options)
   options = options or {}
   check.options(options, RESEND, "log:resend", 2)
   local view = views[self]
-  local count, message, code = view.handle:log_resend(view.filter, options.progress)
+  local count, message, code = log.resend(view.way, view.filter, options.progress)
   return count, message, code
 end
 
@@ -108,8 +128,8 @@ function meta.__index(self, key)
   local view = views[self]
   local filter = { id = key }
   for name, value in pairs(view.filter) do filter[name] = value end
-  local record = page({ handle = view.handle, filter = filter })[1]
-  return record and wrap(view.handle, record)
+  local record = page({ way = view.way, filter = filter })[1]
+  return record and wrap(view.way, record)
 end
 
 function meta.__newindex() error("the delivery log is read-only", 2) end
@@ -124,9 +144,9 @@ if newproxy then
   new_log = function() return newproxy(prototype) end
 end
 
-function log.new(handle, filter)
+function log.new(way, filter)
   local self = new_log()
-  views[self] = { handle = handle, filter = filter }
+  views[self] = { way = way, filter = filter }
   return self
 end
 

@@ -65,11 +65,11 @@ function webhooks:create(fields)
   end
   if fields.signing and not fields.signing_secret then return nil, "signing: needs a signing_secret", "invalid" end
   record.format = record.format or "raw"
-  return self.handle:webhook_create(record)
+  return self.way:call("webhook_create", record)
 end
 
 --- @return the record, or nil, message, "not_found"
-function webhooks:get(id) return self.handle:webhook_get(id) end
+function webhooks:get(id) return self.way:call("webhook_get", id) end
 
 --- Changes the named fields; false clears signing_secret, filter or channels, and makes signing the default. A new
 -- signing_secret replaces all there were at once; see rotate_secret.
@@ -77,7 +77,7 @@ function webhooks:get(id) return self.handle:webhook_get(id) end
 function webhooks:update(id, changes)
   local record, message, code = prepare(changes, "webhooks:update", 2)
   if not record then return nil, message, code end
-  return self.handle:webhook_update(record, id)
+  return self.way:call("webhook_update", record, id)
 end
 
 --- Gives it a new secret. For `overlap` seconds the one before signs too, and so do those before that one whose time is not
@@ -97,11 +97,11 @@ function webhooks:rotate_secret(id, secret, options)
     error(("webhooks:rotate_secret: option 'overlap' must be 0 to %d seconds"):format(LONGEST_OVERLAP), 2)
   end
   if secret:find("\0", 1, true) then return nil, "signing_secret: holds a NUL byte", "invalid" end
-  return self.handle:webhook_rotate(id, secret, math.floor(overlap * 1000))
+  return self.way:call("webhook_rotate", id, secret, math.floor(overlap * 1000))
 end
 
 --- Deletes it; what was waiting for it is canceled. @return true, or nil, message, code
-function webhooks:delete(id) return self.handle:webhook_delete(id) end
+function webhooks:delete(id) return self.way:call("webhook_delete", id) end
 
 --- @param filter app_id, query (part of the name or URL), limit (1000), offset (0); all optional
 -- @return a list of records, oldest first, or nil, message, code
@@ -109,7 +109,7 @@ function webhooks:list(filter)
   filter = filter or {}
   check.options(filter, { app_id = "string", query = "string", limit = "integer", offset = "integer" },
     "webhooks:list", 2)
-  return self.handle:webhook_list(filter)
+  return self.way:call("webhook_list", filter)
 end
 
 return webhooks

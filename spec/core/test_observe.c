@@ -42,7 +42,7 @@ static int set_up(void **state) {
   snprintf(folder, sizeof folder, "/tmp/lw-observe-XXXXXX");
   if (mkdtemp(folder) == NULL) return -1;
   snprintf(path, sizeof path, "%s/store.db", folder);
-  records = lw_records_new(true);
+  records = lw_records_new(true, NULL);
   other = lw_store_open(path, &error);
   struct lw_dispatcher_options options = {
       .settings = local_settings(300, (struct lw_retry_schedule){.count = 0}),
@@ -60,7 +60,7 @@ static int tear_down(void **state) {
   static const char *const ends[] = {"", "-wal", "-shm"};
   char name[128];
   lw_dispatcher_close(dispatcher, 0, &error);
-  lw_records_free(records);
+  lw_records_drop(records);
   lw_store_close(other);
   for (int i = 0; i < 3; i++) {
     snprintf(name, sizeof name, "%s%s", path, ends[i]);

@@ -58,7 +58,7 @@ static void the_oldest_go_when_it_is_full(void **state) {
 
 static void what_was_dropped_is_told_once_and_first(void **state) {
   (void)state;
-  struct lw_records *records = lw_records_new(true);
+  struct lw_records *records = lw_records_new(true, NULL);
   struct lw_record_queue queue = {0};
   struct lw_record record;
   for (int i = 1; i <= LW_RECORDS_MAX + 7; i++) push(&queue, i);
@@ -72,12 +72,12 @@ static void what_was_dropped_is_told_once_and_first(void **state) {
   assert_int_equal(record.event, LW_RECORD_ATTEMPT_FAILED);
   assert_int_equal(record.attempt, 8);
   assert_int_equal(lw_records_dropped(records), 7);
-  lw_records_free(records);
+  lw_records_drop(records);
 }
 
 static void only_what_is_wanted(void **state) {
   (void)state;
-  struct lw_records *all = lw_records_new(true), *few = lw_records_new(false);
+  struct lw_records *all = lw_records_new(true, NULL), *few = lw_records_new(false, NULL);
   for (int event = 0; event <= LW_RECORD_RECORDS_DROPPED; event++) {
     assert_true(lw_records_wanted(all, (enum lw_record_event)event));
     assert_int_equal(lw_records_wanted(few, (enum lw_record_event)event),
@@ -88,13 +88,13 @@ static void only_what_is_wanted(void **state) {
   }
   struct lw_record record;
   assert_false(lw_records_take(NULL, &record));
-  lw_records_free(all);
-  lw_records_free(few);
+  lw_records_drop(all);
+  lw_records_drop(few);
 }
 
 static void a_fork_takes_nothing(void **state) {
   (void)state;
-  struct lw_records *records = lw_records_new(true);
+  struct lw_records *records = lw_records_new(true, NULL);
   struct lw_record_queue queue = {0};
   push(&queue, 1);
   lw_records_append(records, &queue);
@@ -106,7 +106,7 @@ static void a_fork_takes_nothing(void **state) {
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  lw_records_free(records);
+  lw_records_drop(records);
 }
 
 enum { THREADS = 4, EACH = 3000 };
@@ -123,7 +123,7 @@ static void *write_many(void *context) {
 /* Every record is taken or counted as dropped. */
 static void threads_share_it(void **state) {
   (void)state;
-  struct lw_records *records = lw_records_new(true);
+  struct lw_records *records = lw_records_new(true, NULL);
   pthread_t threads[THREADS];
   struct lw_record record;
   int64_t taken = 0, dropped = 0;
@@ -143,7 +143,7 @@ static void threads_share_it(void **state) {
   }
   assert_int_equal(taken + dropped, THREADS * EACH);
   assert_int_equal(lw_records_dropped(records), dropped);
-  lw_records_free(records);
+  lw_records_drop(records);
 }
 
 int main(void) {

@@ -61,10 +61,11 @@ local function find_modules(nginx)
   error("nginx's Lua module is not installed (script/bootstrap test installs it)", 0)
 end
 
---- The build that nginx can load: the one under test when it is for Lua 5.1, else that of LuaJIT; nil when there is none.
+--- The build that nginx can load: LW_NGINX_BUILD, or the one under test when it is for Lua 5.1, else that of LuaJIT; nil when
+-- there is none.
 function nginx_app.build()
   local tested = os.getenv("LW_BUILD") or "build"
-  local build = _VERSION == "Lua 5.1" and tested or "build-jit"
+  local build = os.getenv("LW_NGINX_BUILD") or _VERSION == "Lua 5.1" and tested or "build-jit"
   if build:sub(1, 1) ~= "/" then
     build = shell.check("pwd"):gsub("%s+$", "") .. "/" .. build
   end
@@ -93,7 +94,7 @@ local function write_configuration(self, options)
   local values = {
     MODULES = find_modules(nginx),
     WORKERS = tostring(options.workers or 1),
-    USER = shell.check("id -u"):match("^0%s") and "user root;" or "",
+    USER = shell.check("id -u"):match("^0%s") and ("user %s;"):format(options.user or "root") or "",
     FOLDER = self.folder.path,
     ROOT = root,
     BUILD = nginx_app.build(),
@@ -103,6 +104,10 @@ local function write_configuration(self, options)
   shell.write_file(self.folder:file("nginx.conf"), fill(CONFIGURATION, values))
   for name, text in pairs(options.files or {}) do
     shell.write_file(self.folder:file(name), text)
+  end
+  shell.check("chmod 755 " .. shell.quote(self.folder.path))
+  for _, name in ipairs(options.folders or {}) do
+    shell.check("mkdir -p -m 777 " .. shell.quote(self.folder:file(name)))
   end
   return nginx
 end
@@ -129,7 +134,8 @@ local function try_start(self, options)
 end
 
 --- Starts nginx. options.http: what stands in its http block, where $PORT, $FOLDER, $ROOT are filled in; workers: 1;
--- files: name -> text, in its folder, where Lua finds modules; env: environment variables.
+-- files: name -> text, in its folder, where Lua finds modules; env: environment variables; user: whose the workers are ("root",
+-- where root runs the tests); folders: made in its folder for that user.
 function nginx_app.start(options)
   local self = setmetatable({ folder = temp.folder() }, App)
   local failure
@@ -152,6 +158,37 @@ end
 --- What nginx has logged so far.
 function App:log()
   return shell.read_file(self.folder:file("error.log")) or ""
+end
+
+--- The process ids of the workers, those that are about to end among them.
+function App:workers()
+  local list = {}
+  for pid in shell.run("pgrep -P " .. self.process.pid):gmatch("%d+") do
+    list[#list + 1] = flavour.whole(tonumber(pid))
+  end
+  return list
+end
+
+--- Waits until there are `count` workers that are not in the list `old`.
+function App:await_workers(count, old)
+  local known = {}
+  for _, pid in ipairs(old) do
+    known[pid] = true
+  end
+  wait.for_condition(count .. " new workers", START_SECONDS, function()
+    local fresh = 0
+    for _, pid in ipairs(self:workers()) do
+      fresh = fresh + (known[pid] and 0 or 1)
+    end
+    return fresh == count
+  end)
+end
+
+--- Reads the configuration again (HUP); returns when the new workers have started.
+function App:reload(count)
+  local old = self:workers()
+  self.process:kill("HUP")
+  self:await_workers(count, old)
 end
 
 --- Sends raw bytes on a new connection, and reads answers until the server closes it or `count` (1) have come. An answer is

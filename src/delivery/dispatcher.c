@@ -250,10 +250,13 @@ bool lw_dispatcher_read(struct lw_dispatcher *d, lw_store_job *job, void *contex
   return lw_dispatcher_write(d, job, context, error);
 }
 
-bool lw_dispatcher_stats(struct lw_dispatcher *d, struct lw_dispatcher_stats *stats, struct lw_error *error) {
+bool lw_dispatcher_stats_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct lw_dispatcher_stats *stats = context;
+  struct lw_dispatcher *d = stats->dispatcher;
   struct lw_store_counts counts = {0};
-  if (!lw_dispatcher_read(d, count_left, &counts, error)) return false;
+  if (!count_left(store, &counts, error)) return false;
   int64_t now = d->clock->now(d->clock->context);
+  stats->left = counts.claimed + counts.due;
   stats->now = (struct lw_gauges){.pending = counts.pending, .due = counts.due};
   if (counts.due > 0 && counts.next_due < now) stats->now.oldest_due = now - counts.next_due;
   pthread_mutex_lock(&d->mutex);
@@ -264,6 +267,13 @@ bool lw_dispatcher_stats(struct lw_dispatcher *d, struct lw_dispatcher_stats *st
   return true;
 }
 
+bool lw_dispatcher_stats(struct lw_dispatcher *d, struct lw_dispatcher_stats *stats, struct lw_error *error) {
+  stats->dispatcher = d;
+  return lw_dispatcher_read(d, lw_dispatcher_stats_job, stats, error);
+}
+
+/* -- close ---------------------------------------------------------------------------------------- */
+
 void lw_dispatcher_retire(struct lw_dispatcher *d) {
   struct lw_error ignored;
   if (!usable(d, &ignored)) return;
@@ -272,8 +282,6 @@ void lw_dispatcher_retire(struct lw_dispatcher *d) {
   pthread_cond_signal(&d->wake);
   pthread_mutex_unlock(&d->mutex);
 }
-
-/* -- close ---------------------------------------------------------------------------------------- */
 
 /* Ticks until `end`, or the grace if that is later. */
 static void limit_store(struct lw_dispatcher *d, int64_t end) {

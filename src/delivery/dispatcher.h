@@ -126,10 +126,14 @@ bool lw_dispatcher_idle(struct lw_dispatcher *dispatcher);
 void lw_dispatcher_retire(struct lw_dispatcher *dispatcher);
 
 struct lw_dispatcher_stats {
-  struct lw_metrics since_open; /* of this dispatcher */
+  struct lw_dispatcher *dispatcher; /* of which */
+  struct lw_metrics since_open;     /* of this dispatcher */
   struct lw_gauges now;
+  int64_t left; /* deliveries that are claimed or due, whoever sends them */
 };
 bool lw_dispatcher_stats(struct lw_dispatcher *dispatcher, struct lw_dispatcher_stats *stats,
                          struct lw_error *error);
+/* The same as a job to be read; its context are the stats, with the dispatcher set. */
+lw_store_job lw_dispatcher_stats_job;
 
 #endif

@@ -1,6 +1,7 @@
 #include "delivery/records.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -88,23 +89,33 @@ void lw_record_queue_clear(struct lw_record_queue *queue) {
 struct lw_records {
   pid_t pid;
   bool all;
+  atomic_int references;
+  struct lw_completions *completions;
   pthread_mutex_t mutex; /* guards what follows */
   struct lw_record_queue queue;
   int64_t told; /* of the dropped: `queue.dropped` is the rest */
 };
 
-struct lw_records *lw_records_new(bool all) {
+struct lw_records *lw_records_new(bool all, struct lw_completions *completions) {
   struct lw_records *records = calloc(1, sizeof *records);
   if (records == NULL) return NULL;
   records->pid = getpid();
   records->all = all;
+  records->references = 1;
+  if (completions) records->completions = lw_completions_keep(completions);
   pthread_mutex_init(&records->mutex, NULL);
   return records;
 }
 
-void lw_records_free(struct lw_records *records) {
-  if (records == NULL) return;
+struct lw_records *lw_records_keep(struct lw_records *records) {
+  atomic_fetch_add(&records->references, 1);
+  return records;
+}
+
+void lw_records_drop(struct lw_records *records) {
+  if (records == NULL || atomic_fetch_sub(&records->references, 1) > 1) return;
   lw_record_queue_clear(&records->queue);
+  lw_completions_drop(records->completions);
   pthread_mutex_destroy(&records->mutex);
   free(records);
 }
@@ -116,6 +127,7 @@ bool lw_records_wanted(const struct lw_records *records, enum lw_record_event ev
 void lw_records_append(struct lw_records *records, struct lw_record_queue *queue) {
   pthread_mutex_lock(&records->mutex);
   lw_record_queue_append(&records->queue, queue);
+  if (records->completions) lw_completions_attention(records->completions, true);
   pthread_mutex_unlock(&records->mutex);
 }
 
@@ -140,6 +152,7 @@ bool lw_records_take(struct lw_records *records, struct lw_record *record) {
     tell_dropped(records, record);
   else
     taken = lw_record_queue_pop(&records->queue, record);
+  if (!taken && records->completions) lw_completions_attention(records->completions, false);
   pthread_mutex_unlock(&records->mutex);
   return taken;
 }

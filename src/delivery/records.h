@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/id.h"
+#include "base/task.h"
 
 #define LW_RECORDS_MAX 1000    /* records that wait to be taken */
 #define LW_RECORD_WORD_SIZE 24 /* bytes of each text with its final zero; a longer one is cut */
@@ -65,9 +66,11 @@ void lw_record_queue_clear(struct lw_record_queue *queue); /* also forgets what 
 struct lw_records;
 
 /* NULL when memory is out. `all` false: only LW_RECORD_WEBHOOK_DISABLED is kept, so that nothing else can
- * push it out. Its maker frees it, after the dispatcher that it was given to. */
-struct lw_records *lw_records_new(bool all);
-void lw_records_free(struct lw_records *records);                                     /* NULL is fine */
+ * push it out. While records wait, `completions` (NULL: none) ask for attention. A
+ * dispatcher that it was given to does not keep it. */
+struct lw_records *lw_records_new(bool all, struct lw_completions *completions);
+struct lw_records *lw_records_keep(struct lw_records *records);                       /* any thread */
+void lw_records_drop(struct lw_records *records);                                     /* NULL is fine */
 bool lw_records_wanted(const struct lw_records *records, enum lw_record_event event); /* NULL: nothing is */
 /* Any thread. */
 void lw_records_append(struct lw_records *records, struct lw_record_queue *queue);

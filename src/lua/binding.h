@@ -49,18 +49,19 @@ void lwl_open_choice(lua_State *L);
 void lwl_open_payload(lua_State *L);
 void lwl_open_signature(lua_State *L);
 void lwl_open_seen(lua_State *L);
+void lwl_open_pending(lua_State *L); /* also `start`, a table of what starts */
 void lwl_open_dispatcher(lua_State *L);
 void lwl_open_send(lua_State *L);
 
 /* Methods of the dispatcher that stand in files of their own. */
 struct lw_dispatcher *lwl_check_dispatcher(lua_State *L);
-struct lw_records *lwl_check_records(lua_State *L); /* also of a closed one; NULL: nobody wants records */
+struct lw_completions *lwl_completions(lua_State *L); /* of the dispatcher at 1; NULL: none */
+struct lw_records *lwl_check_records(lua_State *L);   /* also of a closed one; NULL: nobody wants records */
 extern const luaL_Reg lwl_webhook_methods[];
 extern const luaL_Reg lwl_log_methods[];
 extern const luaL_Reg lwl_observe_methods[];
 extern const luaL_Reg lwl_care_methods[];
-/* Calls the function at `function` (none: nothing) with `done`. It may raise, and it may have closed the
- * dispatcher, which raises too: hold nothing that has to be freed. */
-struct lw_dispatcher *lwl_report_progress(lua_State *L, int function, int64_t done);
+extern const luaL_Reg lwl_record_methods[];                 /* never wait */
+void lwl_add_emit(lua_State *L, int methods, int starters); /* to the tables at these indices */
 
 #endif

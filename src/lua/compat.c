@@ -63,6 +63,15 @@ bool lwl_number_holds(int64_t value) {
 }
 #endif
 
+/* Lua 5.1 has no such function, and shares its binary with LuaJIT, which has: a weak symbol is NULL where
+ * there is none. */
+LUA_API int lua_isyieldable(lua_State *L);
+#pragma weak lua_isyieldable
+
+bool lwl_may_yield(lua_State *L) {
+  return lua_isyieldable == NULL || lua_isyieldable(L) != 0;
+}
+
 void lwl_set_metatable(lua_State *L, const char *name) {
   luaL_getmetatable(L, name);
   lua_setmetatable(L, -2);

@@ -25,6 +25,10 @@ void lwl_set_functions(lua_State *L, const luaL_Reg *functions);
 /* The length of a table, without metamethods. */
 size_t lwl_raw_length(lua_State *L, int index);
 
+/* Whether the running coroutine can yield here: not where a C function's callback runs (string.gsub,
+ * require). Lua 5.1 does not know: true. */
+bool lwl_may_yield(lua_State *L);
+
 /* True for a number that is an integer. 5.4 and 5.3 know (3.0 is none); 5.1 and LuaJIT have doubles only,
  * where every whole number up to 2^53 either way is one (so -0.0 is 0). */
 bool lwl_read_integer(lua_State *L, int index, int64_t *value);

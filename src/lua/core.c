@@ -56,17 +56,27 @@ void lwl_set_bytes(lua_State *L, const char *name, const char *bytes, size_t len
   lua_setfield(L, -2, name);
 }
 
+/* core.seconds() -> a clock that only goes forward, from any start */
+static int seconds(lua_State *L) {
+  const struct lw_clock *clock = lw_system_clock();
+  lua_pushnumber(L, (lua_Number)clock->ticks(clock->context) / 1e6);
+  return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_webhook_core(lua_State *L);
 
 int luaopen_webhook_core(lua_State *L) {
   lua_newtable(L);
   lua_pushstring(L, LW_VERSION);
   lua_setfield(L, -2, "version");
+  lua_pushcfunction(L, seconds);
+  lua_setfield(L, -2, "seconds");
   lwl_open_integer(L);
   lwl_open_choice(L);
   lwl_open_payload(L);
   lwl_open_signature(L);
   lwl_open_seen(L);
+  lwl_open_pending(L); /* before what starts */
   lwl_open_send(L);
   lwl_open_dispatcher(L);
   return 1;

@@ -1,30 +1,42 @@
 /* The delivery log: pages of records out of the store. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "delivery/dispatcher.h"
-#include "lua/binding.h"
+#include "lua/pending.h"
 
 enum { RESEND_STEP = 500 };
 
 struct query {
   struct lw_log_filter filter;
+  char *event, *status; /* of the filter */
   struct lw_id id, webhook_id, after;
-  bool started, more;
+  bool started;
   struct lw_log_page page;
   struct lw_attempt_list attempts;
   struct lw_id_list found;
   int64_t count;
 };
 
+static void clear_query(void *work) {
+  struct query *query = work;
+  lw_log_page_free(&query->page);
+  lw_attempt_list_free(&query->attempts);
+  lw_id_list_free(&query->found);
+  free(query->event);
+  free(query->status);
+}
+
 /* Reads the filter table at 2. False: an id in it is none, so nothing can match. */
 static bool read_filter(lua_State *L, struct query *query) {
-  luaL_checktype(L, 2, LUA_TTABLE);
-  *query = (struct query){.filter = {.event = lwl_string_field(L, 2, "event"),
-                                     .status = lwl_string_field(L, 2, "status"),
-                                     .unsuccessful = lwl_boolean_field(L, 2, "unsuccessful"),
-                                     .since = (int64_t)lwl_number_field(L, 2, "since", -1),
-                                     .before = (int64_t)lwl_number_field(L, 2, "before", -1)}};
+  query->event = lwl_copy_text(L, lwl_string_field(L, 2, "event"));
+  query->status = lwl_copy_text(L, lwl_string_field(L, 2, "status"));
+  query->filter = (struct lw_log_filter){.event = query->event,
+                                         .status = query->status,
+                                         .unsuccessful = lwl_boolean_field(L, 2, "unsuccessful"),
+                                         .since = (int64_t)lwl_number_field(L, 2, "since", -1),
+                                         .before = (int64_t)lwl_number_field(L, 2, "before", -1)};
   const char *const names[] = {"id", "webhook_id"};
   struct lw_id *const ids[] = {&query->id, &query->webhook_id};
   const struct lw_id **const slots[] = {&query->filter.id, &query->filter.webhook_id};
@@ -129,21 +141,26 @@ static bool page_job(struct lw_store *store, void *context, struct lw_error *err
   return lw_store_log_page(store, &query->filter, query->started ? &query->after : NULL, &query->page, error);
 }
 
-/* handle:log_page(filter, after|nil) -> { record… } */
-static int log_page(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct query query;
-  struct lw_error error;
-  bool possible = read_filter(L, &query);
-  query.started = lwl_read_id(L, 3, &query.after);
-  if (possible && !lw_dispatcher_read(dispatcher, page_job, &query, &error)) return lwl_failure(L, &error);
-  lua_createtable(L, (int)query.page.count, 0);
-  for (size_t i = 0; i < query.page.count; i++) {
-    push_row(L, &query.page.rows[i]);
+static int push_page(lua_State *L, void *work) {
+  const struct query *query = work;
+  lua_createtable(L, (int)query->page.count, 0);
+  for (size_t i = 0; i < query->page.count; i++) {
+    push_row(L, &query->page.rows[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  lw_log_page_free(&query.page);
   return 1;
+}
+
+/* handle:log_page(filter, after|nil) -> { record… } */
+static int log_page(lua_State *L) {
+  static const struct lwl_kind kind = {
+      .size = sizeof(struct query), .read = page_job, .push = push_page, .clear = clear_query};
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  struct query *query = lwl_new_work(L, &kind);
+  query->started = lwl_read_id(L, 3, &query->after);
+  if (!read_filter(L, query)) return push_page(L, query);
+  return lwl_do_command(L, dispatcher, lwl_completions(L));
 }
 
 static bool count_job(struct lw_store *store, void *context, struct lw_error *error) {
@@ -151,14 +168,20 @@ static bool count_job(struct lw_store *store, void *context, struct lw_error *er
   return lw_store_log_count(store, &query->filter, &query->count, error);
 }
 
-static int log_count(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct query query;
-  struct lw_error error;
-  if (read_filter(L, &query) && !lw_dispatcher_read(dispatcher, count_job, &query, &error))
-    return lwl_failure(L, &error);
-  lwl_push_integer(L, query.count);
+static int push_count(lua_State *L, void *work) {
+  const struct query *query = work;
+  lwl_push_integer(L, query->count);
   return 1;
+}
+
+static int log_count(lua_State *L) {
+  static const struct lwl_kind kind = {
+      .size = sizeof(struct query), .read = count_job, .push = push_count, .clear = clear_query};
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  struct query *query = lwl_new_work(L, &kind);
+  if (!read_filter(L, query)) return push_count(L, query);
+  return lwl_do_command(L, dispatcher, lwl_completions(L));
 }
 
 static bool attempts_job(struct lw_store *store, void *context, struct lw_error *error) {
@@ -166,23 +189,27 @@ static bool attempts_job(struct lw_store *store, void *context, struct lw_error 
   return lw_store_attempts(store, &query->id, &query->attempts, error);
 }
 
-/* handle:log_attempts(delivery id) -> { attempt… } */
-static int log_attempts(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct query query = {0};
-  struct lw_error error;
-  if (lwl_read_id(L, 2, &query.id) && !lw_dispatcher_read(dispatcher, attempts_job, &query, &error))
-    return lwl_failure(L, &error);
-  lua_createtable(L, (int)query.attempts.count, 0);
-  for (size_t i = 0; i < query.attempts.count; i++) {
+static int push_attempts(lua_State *L, void *work) {
+  const struct query *query = work;
+  lua_createtable(L, (int)query->attempts.count, 0);
+  for (size_t i = 0; i < query->attempts.count; i++) {
     lua_createtable(L, 0, 10);
-    lua_pushinteger(L, query.attempts.items[i].number);
+    lua_pushinteger(L, query->attempts.items[i].number);
     lua_setfield(L, -2, "number");
-    set_attempt(L, &query.attempts.items[i]);
+    set_attempt(L, &query->attempts.items[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  lw_attempt_list_free(&query.attempts);
   return 1;
+}
+
+/* handle:log_attempts(delivery id) -> { attempt… } */
+static int log_attempts(lua_State *L) {
+  static const struct lwl_kind kind = {
+      .size = sizeof(struct query), .read = attempts_job, .push = push_attempts, .clear = clear_query};
+  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  struct query *query = lwl_new_work(L, &kind);
+  if (!lwl_read_id(L, 2, &query->id)) return push_attempts(L, query);
+  return lwl_do_command(L, dispatcher, lwl_completions(L));
 }
 
 static bool find_job(struct lw_store *store, void *context, struct lw_error *error) {
@@ -194,20 +221,9 @@ static bool find_job(struct lw_store *store, void *context, struct lw_error *err
 static bool resend_job(struct lw_store *store, void *context, struct lw_error *error) {
   struct query *query = context;
   const struct lw_clock *clock = lw_system_clock();
-  return lw_store_resend(store, &query->found, clock->now(clock->context), &query->count, error);
-}
-
-/* Looks for them beside the dispatcher's thread, which only writes: deliveries go on meanwhile. */
-static bool resend_step(struct lw_dispatcher *dispatcher, struct query *query, struct lw_error *error) {
   query->count = 0;
-  if (!lw_dispatcher_read(dispatcher, find_job, query, error)) return false;
-  size_t found = query->found.count;
-  bool ok = found == 0 || lw_dispatcher_write(dispatcher, resend_job, query, error);
-  if (found > 0) query->after = query->found.items[found - 1];
-  lw_id_list_free(&query->found);
-  query->started = true;
-  query->more = found == RESEND_STEP;
-  return ok;
+  return query->found.count == 0 ||
+         lw_store_resend(store, &query->found, clock->now(clock->context), &query->count, error);
 }
 
 /* What is emitted from now on is not part of a resend: it would not end while events come. */
@@ -217,22 +233,32 @@ static void bound_resend(struct lw_log_filter *filter) {
   if (filter->id == NULL && (filter->before < 0 || filter->before > end)) filter->before = end;
 }
 
-/* handle:log_resend(filter, progress|nil) -> how many */
+static int push_resent(lua_State *L, void *work) {
+  const struct query *query = work;
+  size_t found = query->found.count;
+  lwl_push_integer(L, query->count);
+  if (found < RESEND_STEP) return 1;
+  lwl_push_id(L, &query->found.items[found - 1]);
+  lwl_push_integer(L, query->filter.before);
+  return 3;
+}
+
+/* handle:log_resend(filter, after|nil) -> how many; and where the next step has to begin, if there is one:
+ * after, and `before` of the filter. Looks for them beside the dispatcher's thread, which only writes:
+ * deliveries go on meanwhile. */
 static int log_resend(lua_State *L) {
+  static const struct lwl_kind kind = {.size = sizeof(struct query),
+                                       .read = find_job,
+                                       .write = resend_job,
+                                       .push = push_resent,
+                                       .clear = clear_query};
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct query query;
-  struct lw_error error;
-  int64_t total = 0;
-  bool more = read_filter(L, &query);
-  if (more) bound_resend(&query.filter);
-  while (more) {
-    if (!resend_step(dispatcher, &query, &error)) return lwl_failure(L, &error);
-    total += query.count;
-    more = query.more;
-    if (query.count > 0) dispatcher = lwl_report_progress(L, 3, total);
-  }
-  lwl_push_integer(L, total);
-  return 1;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  struct query *query = lwl_new_work(L, &kind);
+  query->started = lwl_read_id(L, 3, &query->after);
+  if (!read_filter(L, query)) return push_count(L, query);
+  bound_resend(&query->filter);
+  return lwl_do_command(L, dispatcher, lwl_completions(L));
 }
 
 const luaL_Reg lwl_log_methods[] = {{"log_page", log_page},

@@ -1,14 +1,15 @@
 /* webhook.send: one attempt, waited for, through the sender that the dispatchers use too. */
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "lua/binding.h"
-#include "lua/options.h"
+#include "lua/pending.h"
 #include "transport/sender.h"
 #include "transport/url.h"
 
 #define HOLD "webhook.sender"
+enum { SEND_TEXTS = 5 };
 
 /* Keeps the process's sender, and so its connections, between calls of one Lua state. */
 struct hold {
@@ -82,60 +83,108 @@ static void push_response(lua_State *L, const struct lw_response *response) {
   lua_setfield(L, -2, "error_code");
 }
 
-static struct lw_lane *open_lane(struct hold *hold, struct lw_error *error) {
-  const struct lw_lane_options lane = {.max_in_flight = 1};
-  if (hold->sender == NULL) hold->sender = lw_sender_acquire(error);
-  if (hold->sender == NULL) return NULL;
-  return lw_lane_open(hold->sender, &lane, finished, NULL, NULL, error);
+struct sending {
+  struct lw_request *request;
+  struct lw_request_options options;
+  char *body;
+  char *texts[SEND_TEXTS]; /* the options' */
+};
+
+static void clear_sending(void *work) {
+  struct sending *sending = work;
+  if (sending->request) lw_request_free(sending->request);
+  for (int i = 0; i < SEND_TEXTS; i++) free(sending->texts[i]);
+  free(sending->body);
 }
 
-/* Strings stay in the table. */
-static bool read_request_options(lua_State *L, struct lw_request_options *options, struct lw_error *error) {
+static bool send_through(struct lw_sender *sender, struct lw_request *request, struct lw_error *error) {
+  struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+  const struct lw_lane_options options = {.max_in_flight = 1};
+  struct lw_lane *lane = lw_lane_open(sender, &options, finished, NULL, NULL, error);
+  if (lane == NULL) return false;
+  request->context = &waiter;
+  lw_lane_submit(lane, request);
+  wait_for(&waiter);
+  lw_lane_close(lane, 0);
+  return true;
+}
+
+/* The sender is acquired anew: the hold of the Lua state may end before. */
+static bool run_sending(void *work, struct lw_error *error) {
+  struct sending *sending = work;
+  struct lw_sender *sender = lw_sender_acquire(error);
+  if (sender == NULL) return false;
+  bool ok = send_through(sender, sending->request, error);
+  lw_sender_release(sender);
+  return ok;
+}
+
+static int push_sent(lua_State *L, void *work) {
+  const struct sending *sending = work;
+  push_response(L, &sending->request->response);
+  return 1;
+}
+
+static void read_body(lua_State *L, struct sending *sending) {
+  size_t length = 0;
+  lua_getfield(L, 1, "body");
+  const char *body = lua_tolstring(L, -1, &length);
+  sending->body = malloc(length + 1);
+  if (sending->body == NULL) luaL_error(L, "out of memory");
+  if (length > 0) memcpy(sending->body, body, length);
+  sending->request->body = sending->body;
+  sending->request->body_length = length;
+  lua_pop(L, 1);
+}
+
+static void read_texts(lua_State *L, struct sending *sending) {
+  struct lw_request_options *options = &sending->options;
+  static const char *const names[SEND_TEXTS] = {"user_agent", "ca_file", "client_cert", "client_key",
+                                                "proxy"};
+  const char **const fields[SEND_TEXTS] = {&options->user_agent, &options->ca_file, &options->client_cert,
+                                           &options->client_key, &options->proxy};
+  for (int i = 0; i < SEND_TEXTS; i++)
+    *fields[i] = sending->texts[i] = lwl_copy_text(L, lwl_string_field(L, 1, names[i]));
+}
+
+static bool read_options(lua_State *L, struct sending *sending, struct lw_error *error) {
   const double milliseconds = 1000;
-  (void)error;
   const char *http_version = lwl_string_field(L, 1, "http_version");
-  *options = (struct lw_request_options){
+  sending->options = (struct lw_request_options){
       .serial = lw_request_options_serial(),
       .timeout = (int64_t)(lwl_number_field(L, 1, "timeout", 15) * milliseconds),
       .connect_timeout = (int64_t)(lwl_number_field(L, 1, "connect_timeout", 5) * milliseconds),
       .max_response_body = (size_t)lwl_number_field(L, 1, "max_response_body", 20000),
       .http_version = http_version && strcmp(http_version, "1.1") == 0 ? LW_HTTP_1_1 : LW_HTTP_2,
-      .user_agent = lwl_string_field(L, 1, "user_agent"),
-      .ca_file = lwl_string_field(L, 1, "ca_file"),
-      .client_cert = lwl_string_field(L, 1, "client_cert"),
-      .client_key = lwl_string_field(L, 1, "client_key"),
-      .proxy = lwl_string_field(L, 1, "proxy"),
       .addresses = {.allow_all = true},
   };
-  return options->proxy == NULL || lw_url_check_proxy(options->proxy, error);
+  read_texts(L, sending);
+  return sending->options.proxy == NULL || lw_url_check_proxy(sending->options.proxy, error);
 }
 
-/* core.send { url, body, headers = { { name, value }… }, timeout, … } -> answer | nil, message, code */
+static bool read_sending(lua_State *L, struct sending *sending, struct lw_error *error) {
+  const char *url = lwl_string_field(L, 1, "url");
+  if (!read_options(L, sending, error) || !lw_url_check(url, error)) return false;
+  sending->request = lw_request_new(url);
+  if (sending->request == NULL) return lw_fail(error, "memory", "out of memory");
+  sending->request->options = &sending->options;
+  read_body(L, sending);
+  return add_headers(L, sending->request, error);
+}
+
+/* core.send({ url, body, headers = { { name, value }… }, timeout, … }, completions|nil) -> answer | nil,
+ * message, code */
 static int send_once(lua_State *L) {
-  struct hold *hold = lua_touserdata(L, lua_upvalueindex(1));
-  struct lw_request_options options;
+  static const struct lwl_kind kind = {
+      .size = sizeof(struct sending), .run = run_sending, .push = push_sent, .clear = clear_sending};
+  struct hold *hold = lua_touserdata(L, lua_upvalueindex(2));
   struct lw_error error;
   luaL_checktype(L, 1, LUA_TTABLE);
-  const char *url = lwl_string_field(L, 1, "url");
-  if (!read_request_options(L, &options, &error) || !lw_url_check(url, &error)) return lwl_failure(L, &error);
-  struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
-  struct lw_request *request = lw_request_new(url);
-  if (request == NULL) return luaL_error(L, "out of memory");
-  request->context = &waiter;
-  request->options = &options;
-  lua_getfield(L, 1, "body");
-  request->body = lua_tolstring(L, -1, &request->body_length);
-  struct lw_lane *lane = add_headers(L, request, &error) ? open_lane(hold, &error) : NULL;
-  if (lane == NULL) {
-    lw_request_free(request);
-    return lwl_failure(L, &error);
-  }
-  lw_lane_submit(lane, request);
-  wait_for(&waiter);
-  lw_lane_close(lane, 0);
-  push_response(L, &request->response);
-  lw_request_free(request);
-  return 1;
+  struct sending *sending = lwl_new_work(L, &kind);
+  if (!read_sending(L, sending, &error)) return lwl_failure(L, &error);
+  if (hold->sender == NULL) hold->sender = lw_sender_acquire(&error);
+  if (hold->sender == NULL) return lwl_failure(L, &error);
+  return lwl_do_run(L, lwl_to_completions(L, 2));
 }
 
 /* core.new_id() -> a UUIDv7 */
@@ -147,14 +196,19 @@ static int new_id(lua_State *L) {
 }
 
 void lwl_open_send(lua_State *L) {
+  static const luaL_Reg functions[] = {{"send", send_once}, {NULL, NULL}};
+  int module = lua_gettop(L);
   struct hold *hold = lwl_new_userdata(L, sizeof *hold);
   hold->sender = NULL;
   luaL_newmetatable(L, HOLD);
   lua_pushcfunction(L, release);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  lua_pushcclosure(L, send_once, 1);
-  lua_setfield(L, -2, "send");
+  lua_getfield(L, module, "start");
+  lwl_set_starters(L, functions, module + 1);
+  lua_pushvalue(L, module);
+  lwl_set_methods(L, functions, module + 1);
+  lua_settop(L, module);
   lua_pushcfunction(L, new_id);
   lua_setfield(L, -2, "new_id");
 }

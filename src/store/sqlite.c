@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_MS 20
+#define USER_SPACE 4096     /* bytes for a user's entry in the system's list */
 #define BUSY_FIRST_PAUSES 5 /* shorter ones, 1 ms and doubling: most locks are held for one commit */
 #define PRAGMAS                       \
   "PRAGMA synchronous = FULL;"        \
@@ -71,11 +73,15 @@ static double waited(const struct lw_db *db) {
 
 /* -- errors -------------------------------------------------------------------------------------- */
 
+/* nginx's workers, for one, run as somebody else than who started it: the error says who that is. */
 static bool fail_unwritable(struct lw_error *error, const char *path, const char *why) {
-  return lw_fail(
-      error, "unwritable",
-      "cannot write to the database %s: %s; the file and its folder must be writable by user id %ld", path,
-      why, (long)geteuid());
+  char space[USER_SPACE];
+  struct passwd entry, *user = NULL;
+  getpwuid_r(geteuid(), &entry, space, sizeof space, &user);
+  return lw_fail(error, "unwritable",
+                 "cannot write to the database %s: %s; the file and its folder must be writable by user id "
+                 "%ld (%s)",
+                 path, why, (long)geteuid(), user ? user->pw_name : "without a name");
 }
 
 static bool fail_full(struct lw_error *error, const char *path) {
