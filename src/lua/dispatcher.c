@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "lua/binding.h"
-#include "lua/options.h"
 #include "payload/format_raw.h"
 
 #define DISPATCHER "webhook.dispatcher"
@@ -53,21 +52,50 @@ static bool open_records(lua_State *L, int table, struct handle *handle, struct 
   return handle->records != NULL || lw_fail(error, "memory", "out of memory");
 }
 
-/* core.open(path, options) -> handle | nil, message, code */
+static struct lw_dispatcher_options read_options(lua_State *L, int table) {
+  const double day = 86400;
+  return (struct lw_dispatcher_options){
+      .connections = (int)lwl_number_field(L, table, "connections", 256),
+      .max_in_flight_per_host = (int)lwl_number_field(L, table, "max_in_flight_per_host", 64),
+      .lease = milliseconds(lwl_number_field(L, table, "lease", 15)),
+      .idempotency_window = milliseconds(lwl_number_field(L, table, "idempotency_window", day)),
+      .retention = milliseconds(lwl_number_field(L, table, "retention", 0) * day)};
+}
+
+/* What the webhooks of the dispatcher do where they say nothing. NULL: the error says why. */
+static struct lw_settings *read_defaults(lua_State *L, int table, struct lw_error *error) {
+  struct lw_settings *settings = lw_settings_default();
+  if (settings == NULL) {
+    lw_fail(error, "memory", "out of memory");
+    return NULL;
+  }
+  if (lwl_read_settings(L, table, settings, NULL, error) && lw_settings_check(settings, error))
+    return settings;
+  lw_settings_drop(settings);
+  return NULL;
+}
+
+static bool open_core(lua_State *L, struct handle *handle, const char *path, struct lw_error *error) {
+  struct lw_dispatcher_options options = read_options(L, 2);
+  if (!open_records(L, 2, handle, error)) return false;
+  options.records = handle->records;
+  options.settings = read_defaults(L, 3, error);
+  if (options.settings == NULL) return false;
+  handle->dispatcher = lw_dispatcher_open(path, &options, error);
+  lw_settings_drop(options.settings);
+  return handle->dispatcher != NULL;
+}
+
+/* core.open(path, options, settings) -> handle | nil, message, code */
 static int open_dispatcher(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
-  struct lw_dispatcher_options options;
+  luaL_checktype(L, 3, LUA_TTABLE);
   struct lw_error error;
   struct handle *handle = lwl_new_userdata(L, sizeof *handle);
   *handle = (struct handle){.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10))};
   lwl_set_metatable(L, DISPATCHER);
-  if (!lwl_read_options(L, 2, &options, &error) || !open_records(L, 2, handle, &error))
-    return lwl_failure(L, &error);
-  options.records = handle->records;
-  handle->dispatcher = lw_dispatcher_open(path, &options, &error);
-  lw_settings_drop(options.settings);
-  return handle->dispatcher ? 1 : lwl_failure(L, &error);
+  return open_core(L, handle, path, &error) ? 1 : lwl_failure(L, &error);
 }
 
 /* Serves close and __gc; a second call does nothing. */

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "lua/binding.h"
-#include "lua/options.h"
 #include "transport/sender.h"
 #include "transport/url.h"
 
@@ -89,40 +88,31 @@ static struct lw_lane *open_lane(struct hold *hold, struct lw_error *error) {
   return lw_lane_open(hold->sender, &lane, finished, NULL, NULL, error);
 }
 
-/* Strings stay in the table. */
-static bool read_request_options(lua_State *L, struct lw_request_options *options, struct lw_error *error) {
-  const double milliseconds = 1000;
-  (void)error;
-  const char *http_version = lwl_string_field(L, 1, "http_version");
-  *options = (struct lw_request_options){
-      .serial = lw_request_options_serial(),
-      .timeout = (int64_t)(lwl_number_field(L, 1, "timeout", 15) * milliseconds),
-      .connect_timeout = (int64_t)(lwl_number_field(L, 1, "connect_timeout", 5) * milliseconds),
-      .max_response_body = (size_t)lwl_number_field(L, 1, "max_response_body", 20000),
-      .http_version = http_version && strcmp(http_version, "1.1") == 0 ? LW_HTTP_1_1 : LW_HTTP_2,
-      .user_agent = lwl_string_field(L, 1, "user_agent"),
-      .ca_file = lwl_string_field(L, 1, "ca_file"),
-      .client_cert = lwl_string_field(L, 1, "client_cert"),
-      .client_key = lwl_string_field(L, 1, "client_key"),
-      .proxy = lwl_string_field(L, 1, "proxy"),
-      .addresses = {.allow_all = true},
-  };
-  return options->proxy == NULL || lw_url_check_proxy(options->proxy, error);
+/* NULL: the error says why. */
+static struct lw_settings *read_settings(lua_State *L, int table, struct lw_error *error) {
+  struct lw_settings *settings = lw_settings_default();
+  if (settings == NULL) {
+    lw_fail(error, "memory", "out of memory");
+    return NULL;
+  }
+  settings->request.addresses.allow_all = true;
+  if (lwl_read_settings(L, table, settings, NULL, error) && lw_settings_check(settings, error))
+    return settings;
+  lw_settings_drop(settings);
+  return NULL;
 }
 
-/* core.send { url, body, headers = { { name, value }… }, timeout, … } -> answer | nil, message, code */
-static int send_once(lua_State *L) {
-  struct hold *hold = lua_touserdata(L, lua_upvalueindex(1));
-  struct lw_request_options options;
+static int send_with(lua_State *L, struct hold *hold, const char *url,
+                     const struct lw_request_options *options) {
   struct lw_error error;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  const char *url = lwl_string_field(L, 1, "url");
-  if (!read_request_options(L, &options, &error) || !lw_url_check(url, &error)) return lwl_failure(L, &error);
   struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
   struct lw_request *request = lw_request_new(url);
-  if (request == NULL) return luaL_error(L, "out of memory");
+  if (request == NULL) {
+    lw_fail(&error, "memory", "out of memory");
+    return lwl_failure(L, &error);
+  }
   request->context = &waiter;
-  request->options = &options;
+  request->options = options;
   lua_getfield(L, 1, "body");
   request->body = lua_tolstring(L, -1, &request->body_length);
   struct lw_lane *lane = add_headers(L, request, &error) ? open_lane(hold, &error) : NULL;
@@ -136,6 +126,22 @@ static int send_once(lua_State *L) {
   push_response(L, &request->response);
   lw_request_free(request);
   return 1;
+}
+
+/* core.send { url, body, headers = { { name, value }… }, settings } -> answer | nil, message, code */
+static int send_once(lua_State *L) {
+  struct hold *hold = lua_touserdata(L, lua_upvalueindex(1));
+  struct lw_error error;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  const char *url = lwl_string_field(L, 1, "url");
+  if (!lw_url_check(url, &error)) return lwl_failure(L, &error);
+  lua_getfield(L, 1, "settings");
+  struct lw_settings *settings = read_settings(L, 2, &error);
+  if (settings == NULL) return lwl_failure(L, &error);
+  int results = send_with(L, hold, url, &settings->request);
+  lw_settings_drop(settings);
+  return results;
 }
 
 /* core.new_id() -> a UUIDv7 */
