@@ -150,9 +150,16 @@ static void what_cannot_be_is_told(void **state) {
   set_up(NULL);
   give(LW_WEBHOOK_URL, "https://u:" SECRET "@example.com/");
   give_settings("header=authorization: Bearer " SECRET "\n", 0);
-  assert_true(lw_webhook_change(&webhook, &changes, &error));
-  assert_false(lw_webhook_check(&webhook, &error));
+  assert_false(lw_webhook_change(&webhook, &changes, &error));
   assert_string_equal(error.message, "headers: Authorization is made from the credentials in the URL");
+  tear_down(NULL);
+  set_up(NULL);
+  give_settings(NULL, 0);
+  changes.settings->given = LW_SET_TIMEOUT;
+  changes.settings->request.timeout = -1;
+  assert_false(lw_webhook_change(&webhook, &changes, &error));
+  assert_string_equal(error.message, "timeout: must be 0.001 to 3600 seconds");
+  assert_null(webhook.settings);
   tear_down(NULL);
   set_up(NULL);
   webhook.settings = strdup("colour=red\n");

@@ -186,11 +186,11 @@ static void remove_header(struct lw_settings *settings, const char *name) {
     if (strcasecmp(settings->headers[i].name, name) == 0) forget_header(settings, i);
 }
 
+/* Two of one name in `from` stay two: that is for the check to see. */
 static bool add_headers(struct lw_settings *to, const struct lw_settings *from) {
-  for (size_t i = 0; i < from->header_count; i++) {
-    remove_header(to, from->headers[i].name);
+  for (size_t i = 0; i < from->header_count; i++) remove_header(to, from->headers[i].name);
+  for (size_t i = 0; i < from->header_count; i++)
     if (!append_header(to, from->headers[i].name, from->headers[i].value)) return false;
-  }
   return true;
 }
 

@@ -67,7 +67,8 @@ static bool change_settings(struct lw_webhook *webhook, const struct lw_webhook_
   char *text = NULL;
   bool ok = (changes->settings == NULL || lw_settings_change(settings, changes->settings) ||
              out_of_memory(error)) &&
-            move_credentials(webhook, settings, error) && lw_settings_format(settings, &text, error);
+            move_credentials(webhook, settings, error) && lw_settings_check(settings, error) &&
+            lw_settings_format(settings, &text, error);
   lw_settings_drop(settings);
   if (!ok) return false;
   lw_wipe_text(&webhook->settings);

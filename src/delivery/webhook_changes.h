@@ -39,7 +39,7 @@ void lw_webhook_changes_clear(struct lw_webhook_changes *changes);
 /* Copies them into the webhook. A new signing_secret forgets the ones that a rotation replaced; a new URL
  * forgets the credentials of the one before and gives its own to the settings; enabling forgets why it was
  * disabled. What comes out is to be checked with lw_webhook_check. False: memory, or "invalid" or "newer"
- * where the settings cannot be read or written; then the webhook is only good to be cleared. */
+ * for settings that cannot be or cannot be read; then the webhook is only good to be cleared. */
 bool lw_webhook_change(struct lw_webhook *webhook, const struct lw_webhook_changes *changes,
                        struct lw_error *error);
 
