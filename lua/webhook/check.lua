@@ -1,5 +1,12 @@
 --- Checking what callers pass: unknown names and wrong types raise at the caller's line.
+local cjson = require "cjson"
+
 local check = {}
+
+--- Whether a value is webhook.null. (LuaJIT's cdata must not be compared with ==.)
+function check.is_null(value)
+  return rawequal(value, cjson.null)
+end
 
 local function distance(a, b)
   local previous = {}
@@ -39,6 +46,7 @@ local function matches(value, kind)
     if wanted == "positive" and type(value) == "number" and value > 0 and value < 1e9 then return true end
     if wanted == "list" and type(value) == "table" then return true end
     if wanted == "never" and value == false then return true end
+    if wanted == "null" and check.is_null(value) then return true end
   end
   return false
 end

@@ -5,6 +5,7 @@ local choice = require "webhook.choice"
 local events = require "webhook.events"
 local log = require "webhook.log"
 local observer = require "webhook.observer"
+local settings = require "webhook.settings"
 local wait = require "webhook.wait"
 local webhooks = require "webhook.webhooks"
 
@@ -13,15 +14,14 @@ hooks.__index = hooks
 hooks.__name = "webhook.dispatcher"
 
 local OPEN = {
-  allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
-  close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
-  ca_file = "string", lease = "positive", logger = "function", on_disabled = "function", retention = "positive",
+  timeout = "positive", connect_timeout = "positive", connections = "integer", max_in_flight_per_host = "integer",
+  close_timeout = "number", lease = "positive", logger = "function", on_disabled = "function", retention = "positive",
   idempotency_window = "positive", wait = "function",
 }
+for name, kind in pairs(settings.OPTIONS) do OPEN[name] = OPEN[name] or kind end
 local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
 local EMIT_ALL = { app_id = "string", durable = "boolean", channels = "list" }
 local STATS = { per_webhook = "boolean" }
-local MAX_DELAYS = 32 -- of a retry schedule
 
 local function check_range(options, name, low, high, level)
   local value = options[name]
@@ -30,54 +30,20 @@ local function check_range(options, name, low, high, level)
   end
 end
 
-local RETRY = { base = "positive", factor = "positive", max = "positive", attempts = "integer" }
-local LONGEST_DELAY = 30 * 86400 -- seconds
-
--- { base, factor, max, attempts } as the list of delays before the second, third, … attempt.
-local function growing_delays(retry, level)
-  check.options(retry, RETRY, "webhook.open: retry", level + 1)
-  local attempts, delay = retry.attempts or 10, retry.base or 5
-  if attempts < 1 or attempts > MAX_DELAYS + 1 then
-    error(("webhook.open: option 'retry': attempts must be 1 to %d"):format(MAX_DELAYS + 1), level + 1)
-  end
-  local list = {}
-  for i = 1, attempts - 1 do
-    list[i] = math.min(delay, retry.max or LONGEST_DELAY, LONGEST_DELAY)
-    delay = delay * (retry.factor or 2)
-  end
-  return list
-end
-
-local function check_delays(list, level)
-  for i, delay in ipairs(list) do
-    if type(delay) ~= "number" or not (delay >= 0 and delay <= LONGEST_DELAY) then
-      error(("webhook.open: option 'retry': delay %d must be 0 to %d seconds"):format(i, LONGEST_DELAY), level + 1)
-    end
-  end
-end
-
--- The options with `retry` as a list or false. Called by hooks.open, two levels below the application.
-local function with_schedule(options)
-  local retry = options.retry
-  if type(retry) ~= "table" then return options end
-  local copy = {}
-  for name, value in pairs(options) do copy[name] = value end
-  if #retry == 0 and next(retry) ~= nil then copy.retry = growing_delays(retry, 4) end
-  check_delays(copy.retry, 4)
-  return copy
-end
-
 --- Opens a dispatcher on a store. See webhook.open.
 function hooks.open(path, options)
   if type(path) ~= "string" or path == "" then error("webhook.open: a path expected", 3) end
   options = options or {}
   check.options(options, OPEN, "webhook.open", 3)
   check_range(options, "connections", 1, 1024, 3)
+  check_range(options, "max_in_flight_per_host", 1, 1024, 3)
   check_range(options, "max_response_body", 0, 64 * 1024 * 1024, 3)
   check_range(options, "lease", 1, 3600, 3)
   check_range(options, "close_timeout", 0, 86400, 3)
+  local defaults, problem = settings.read(options, "webhook.open", 3)
+  if not defaults then error("webhook.open: " .. problem, 3) end
   local way = wait.new(options.wait)
-  local opened, message, code = way:open(path, with_schedule(options))
+  local opened, message, code = way:open(path, options, defaults)
   if not opened then return nil, message, code end
   way.observer = observer.new(way.handle, options)
   return setmetatable({

@@ -6,6 +6,7 @@ local events = require "webhook.events"
 local hooks = require "webhook.hooks"
 local integer = require "webhook.integer"
 local seen = require "webhook.seen"
+local settings = require "webhook.settings"
 local signatures = require "webhook.signatures"
 local signing = require "webhook.signing"
 local wait = require "webhook.wait"
@@ -46,10 +47,13 @@ end
 
 --- Opens a dispatcher.
 -- @param path     a SQLite file, or ":memory:", which keeps nothing
--- @param options  allow_networks, timeout (15 s), connect_timeout (5 s), connections (64), close_timeout (10 s),
---                 max_response_body (20000 bytes), user_agent, ca_file, lease (15 s); retry: seconds before the 2nd, 3rd, …
---                 attempt, or { base = 5, factor = 2, max = …, attempts = 10 }, or false. Default: 5 s, 5 min, 30 min, 2 h,
---                 5 h, 10 h, 14 h, 20 h, 24 h. Each is +-20 %, and longer where the receiver's Retry-After asks for it.
+-- @param options  how deliveries go, where a webhook does not say it itself (webhook.settings says what each means): retry,
+--                 timeout (15 s), connect_timeout (5 s), disable_after (5 days), breaker, rate_limit (none), max_in_flight (16),
+--                 ordered, headers, user_agent, ca_file, client_cert, client_key, proxy, http_version,
+--                 max_response_body (20000 bytes), allow_networks (none); and
+--
+--                 connections (256, 1 to 1024): requests under way at once; max_in_flight_per_host (64, 1 to 1024): of those to
+--                 one host; close_timeout (10 s), lease (15 s);
 --
 --                 retention: days that finished deliveries are kept, then pruned in small steps (default: for ever);
 --                 idempotency_window (86400 s).
@@ -169,6 +173,17 @@ local function check_connection(options, level)
   if options.http_version then check_name(options.http_version, HTTP_VERSIONS, "http_version", level + 1) end
 end
 
+-- What concerns the request, as the core takes it.
+local function request_settings(options, level)
+  local chosen = {}
+  for name in pairs(settings.OPTIONS) do
+    if name ~= "headers" then chosen[name] = options[name] end
+  end
+  local read, message = settings.read(chosen, "send", level + 1)
+  if not read then error("send: " .. message, level + 1) end
+  return read
+end
+
 --- One attempt, waited for, without a store. Private addresses are allowed: the URL is the caller's own.
 -- @param options url, event, format ("raw"); signing_secret, signing ("capawesome"; see hooks.webhooks:create), headers, timeout (15),
 --                connect_timeout (5), user_agent, max_response_body (20000 bytes), and
@@ -200,10 +215,7 @@ function webhook.send(options)
   end
   add_headers(headers, options.headers, schemes and schemes.standard)
   local delivery, message, code = sending:send {
-    url = options.url, body = body, headers = headers, timeout = options.timeout, ca_file = options.ca_file,
-    connect_timeout = options.connect_timeout, user_agent = options.user_agent,
-    max_response_body = options.max_response_body, client_cert = options.client_cert, client_key = options.client_key,
-    proxy = options.proxy, http_version = options.http_version,
+    url = options.url, body = body, headers = headers, settings = request_settings(options, 2),
   }
   if not delivery then return nil, message, code end
   delivery.id, delivery.event, delivery.request_body = id, options.event.event, body

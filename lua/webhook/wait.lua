@@ -69,11 +69,11 @@ function wait:call(name, ...)
 end
 
 --- core.open; from then on there is a dispatcher. @return true, or nil, message, code
-function wait:open(path, options)
+function wait:open(path, options, settings)
   if nginx and nginx.before_workers() then
     return nil, "webhook.open in init_by_lua: threads do not survive the fork of the workers; open in init_worker_by_lua", "phase"
   end
-  local handle, message, code = make(self, core.open, core.start.open, path, options, self.completions)
+  local handle, message, code = make(self, core.open, core.start.open, path, options, settings, self.completions)
   if not handle then return nil, message, code end
   self.handle = handle
   if nginx and not self.fn then nginx.opened(self) end

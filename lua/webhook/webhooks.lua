@@ -2,6 +2,7 @@
 -- event) returns nil, message, "invalid".
 local check = require "webhook.check"
 local choice = require "webhook.choice"
+local settings = require "webhook.settings"
 local signing = require "webhook.signing"
 
 local webhooks = {}
@@ -13,6 +14,7 @@ local FIELDS = {
   signing_secret = "string|never", enabled = "boolean", filter = "table|never", channels = "list|never",
   signing = "string|list|never",
 }
+for name, kind in pairs(settings.OPTIONS) do FIELDS[name] = kind .. "|null" end
 local ROTATE = { overlap = "number" }
 local DAY = 86400 -- seconds
 local LONGEST_OVERLAP = 365 * DAY
@@ -25,8 +27,11 @@ local function prepare(fields, what, level)
     if type(value) == "string" and value:find("\0", 1, true) then
       return nil, name .. ": holds a NUL byte", "invalid"
     end
-    record[name] = value
+    if not settings.OPTIONS[name] then record[name] = value end
   end
+  local said, problem, kind = settings.read(fields, what, level + 1)
+  if not said then return nil, problem, kind end
+  record.settings = said
   for name, text_of in pairs(choice) do
     if fields[name] then
       local text, message, code = text_of(fields[name], what, level + 1)
@@ -54,9 +59,20 @@ end
 --               signing: "capawesome" (X-Signature; the default), "standard" (Standard Webhooks: webhook-id,
 --               webhook-timestamp, webhook-signature) or a list of both. For standard the signing_secret is "whsec_…"
 --               (webhook.generate_secret() makes one) or "whsk_…", an ed25519 key whose public half ("whpk_…") verifies.
+--
+--               And how its deliveries go, where that differs from what webhook.open said: every setting of webhook.settings
+--               (retry, timeout, connect_timeout, disable_after, breaker, rate_limit, max_in_flight, ordered, headers,
+--               user_agent, ca_file, client_cert, client_key, proxy, http_version, max_response_body, allow_networks).
+--
+--               Credentials in the URL ("https://user:password@host/") go out as an Authorization header; the record shows
+--               the URL without them.
 -- @usage hooks.webhooks:create { name = "failed jobs", url = SLACK, format = "slack", events = { "job_finished" },
 --   filter = { status = { "failed", "timed_out" } } }
--- @return the record (never with its secret), or nil, message, code
+-- @usage hooks.webhooks:create { name = "shop", url = SHOP, events = { "*" }, retry = { 10, 60, 600 },
+--   rate_limit = { requests = 100, seconds = 60 }, headers = { Authorization = "Bearer …" } }
+-- @return the record: never with its secret; the settings it was given, the values of headers and the proxy's credentials as
+--         "(hidden)"; url_credentials = true where the URL had some; failing_since (milliseconds since the epoch) where its
+--         attempts fail since then without a success; or nil, message, code
 function webhooks:create(fields)
   local record, message, code = prepare(fields, "webhooks:create", 2)
   if not record then return nil, message, code end
@@ -73,7 +89,12 @@ function webhooks:get(id) return self.way:call("webhook_get", id) end
 
 --- Changes the named fields; false clears signing_secret, filter or channels, and makes signing the default. A new
 -- signing_secret replaces all there were at once; see rotate_secret.
--- @return the record after the change, or nil, message, code
+--
+-- webhook.null clears a setting: what webhook.open said holds again. (false means "none" for retry, disable_after, breaker and
+-- rate_limit.) headers and allow_networks are replaced as a whole. Another URL forgets the credentials of the one before.
+-- @usage hooks.webhooks:update(id, { retry = webhook.null, rate_limit = false, timeout = 30 })
+-- @return the record after the change, or nil, message, code ("not_found", "invalid"; "newer": a newer version of lua-webhook
+--         gave it settings that this one does not know)
 function webhooks:update(id, changes)
   local record, message, code = prepare(changes, "webhooks:update", 2)
   if not record then return nil, message, code end

@@ -436,11 +436,24 @@ static void changes_replace_and_clear(void **state) {
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     struct lw_settings *settings = parse(table[i].text), *changes = parse(table[i].changes);
-    assert_true(lw_settings_change(settings, changes, table[i].cleared));
+    lw_settings_clear(settings, table[i].cleared);
+    assert_true(lw_settings_change(settings, changes));
     lw_settings_drop(changes);
     assert_text(settings, table[i].expected);
     lw_settings_drop(settings);
   }
+}
+
+static void changes_hide_no_mistake(void **state) {
+  (void)state;
+  struct lw_settings *settings = parse("header=A: 1\n"), *changes = lw_settings_new();
+  assert_true(lw_settings_add_header(changes, "X-A", "1", &error));
+  assert_true(lw_settings_add_header(changes, "x-a", "2", &error));
+  assert_true(lw_settings_change(settings, changes));
+  assert_false(lw_settings_check(settings, &error));
+  assert_string_equal(error.message, "headers: x-a stands twice");
+  lw_settings_drop(settings);
+  lw_settings_drop(changes);
 }
 
 static void the_last_one_frees(void **state) {
@@ -536,6 +549,7 @@ int main(void) {
       cmocka_unit_test(a_webhook_goes_before_its_dispatcher),
       cmocka_unit_test(both_may_list_as_much_as_they_can),
       cmocka_unit_test(changes_replace_and_clear),
+      cmocka_unit_test(changes_hide_no_mistake),
       cmocka_unit_test(the_last_one_frees),
       cmocka_unit_test(credentials_leave_the_url),
       cmocka_unit_test(credentials_that_cannot_be),

@@ -888,6 +888,8 @@ static void test_first_schema_is_upgraded_in_place(void **state) {
   int64_t version;
   struct lw_log_page page;
   struct lw_log_filter all = {NO_BOUNDS};
+  struct lw_webhook_filter every = {.limit = 10};
+  struct lw_webhook_list webhooks;
   describe(fresh);
   assert_non_null(strstr(fresh, "deliveries_message"));
   make_schema_1();
@@ -899,6 +901,11 @@ static void test_first_schema_is_upgraded_in_place(void **state) {
     assert_string_equal(upgraded, fresh);
     OK(lw_store_webhooks_version(store, &version, &error));
     assert_int_equal(version, 7);
+    OK(lw_store_list_webhooks(store, &every, &webhooks, &error));
+    assert_int_equal(webhooks.count, 1);
+    assert_null(webhooks.items[0].settings);
+    assert_int_equal(webhooks.items[0].failing_since, 0);
+    lw_webhook_list_free(&webhooks);
     OK(lw_store_log_page(store, &all, NULL, &page, &error));
     assert_int_equal(page.count, 1);
     assert_string_equal(page.rows[0].last.response_headers, "a: b");

@@ -13,11 +13,21 @@ end
 local options = { allow_networks = { "127.0.0.0/8" }, retry = false, close_timeout = 2 }
 local hooks = assert(webhook.open(arg[1], options))
 refused(webhook.open(arg[1], { allow_networks = { "nowhere" } }))
+refused(webhook.open(arg[1], { headers = { Host = "x" }, proxy = "http://127.0.0.1:9" }))
 local hook = assert(hooks.webhooks:create({
   app_id = APP, name = "closed port", url = "http://127.0.0.1:9/", events = { "*" }, signing_secret = "secret",
 }))
 refused(hooks.webhooks:create({ name = "x", url = "nonsense", events = { "*" } }))
 assert(hooks.webhooks:update(hook.id, { name = "still closed" }))
+local chosen = { headers = { ["X-Key"] = "secret" }, proxy = "http://u:p@127.0.0.1:9", retry = { 1, 2 }, breaker = {},
+  rate_limit = { requests = 5 }, allow_networks = { "10.0.0.0/8" }, url = "http://u:p@127.0.0.1:9/" }
+assert(hooks.webhooks:update(hook.id, chosen).url_credentials)
+refused(hooks.webhooks:update(hook.id, { headers = { Host = "x" } }))
+refused(hooks.webhooks:update(hook.id, { allow_networks = { "10.0.0.0/8", "nowhere" } }))
+refused(hooks.webhooks:update(hook.id, { url = "http://u%3A:p@127.0.0.1:9/" }))
+for name in pairs(chosen) do
+  assert(hooks.webhooks:update(hook.id, { [name] = name == "url" and "http://127.0.0.1:9/" or webhook.null }))
+end
 assert(#hooks.webhooks:list() == 1)
 
 assert(hooks:emit(event("1")))

@@ -144,7 +144,7 @@ bool lw_settings_add_network(struct lw_settings *settings, const char *text, str
 
 /* -- putting together -------------------------------------------------------------------------------- */
 
-static void clear_fields(struct lw_settings *settings, unsigned fields) {
+void lw_settings_clear(struct lw_settings *settings, unsigned fields) {
   for (size_t i = 0; i < sizeof text_fields / sizeof *text_fields; i++)
     if (fields & text_fields[i]) lw_settings_set_text(settings, text_fields[i], NULL);
   if (fields & LW_SET_HEADERS) forget_headers(settings);
@@ -186,11 +186,11 @@ static void remove_header(struct lw_settings *settings, const char *name) {
     if (strcasecmp(settings->headers[i].name, name) == 0) forget_header(settings, i);
 }
 
+/* Two of one name in `from` stay two: that is for the check to see. */
 static bool add_headers(struct lw_settings *to, const struct lw_settings *from) {
-  for (size_t i = 0; i < from->header_count; i++) {
-    remove_header(to, from->headers[i].name);
+  for (size_t i = 0; i < from->header_count; i++) remove_header(to, from->headers[i].name);
+  for (size_t i = 0; i < from->header_count; i++)
     if (!append_header(to, from->headers[i].name, from->headers[i].value)) return false;
-  }
   return true;
 }
 
@@ -207,8 +207,8 @@ static bool add_fields(struct lw_settings *to, const struct lw_settings *from, u
   return copy_texts(to, from, fields) && (!(fields & LW_SET_HEADERS) || add_headers(to, from));
 }
 
-bool lw_settings_change(struct lw_settings *settings, const struct lw_settings *changes, unsigned cleared) {
-  clear_fields(settings, cleared | changes->given);
+bool lw_settings_change(struct lw_settings *settings, const struct lw_settings *changes) {
+  lw_settings_clear(settings, changes->given);
   return add_fields(settings, changes, changes->given);
 }
 
@@ -217,7 +217,7 @@ struct lw_settings *lw_settings_merge(const struct lw_settings *webhook,
   struct lw_settings *merged = lw_settings_new();
   if (merged == NULL) return NULL;
   bool ok = add_fields(merged, dispatcher, dispatcher->given);
-  if (webhook->given & LW_SET_CLIENT_CERT) clear_fields(merged, LW_SET_CLIENT_KEY);
+  if (webhook->given & LW_SET_CLIENT_CERT) lw_settings_clear(merged, LW_SET_CLIENT_KEY);
   if (webhook->given & LW_SET_AUTHORIZATION) remove_header(merged, "Authorization");
   if (ok && add_fields(merged, webhook, webhook->given)) return merged;
   lw_settings_drop(merged);

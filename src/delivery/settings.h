@@ -91,9 +91,9 @@ const char *lw_settings_text(const struct lw_settings *settings, enum lw_setting
 bool lw_settings_add_header(struct lw_settings *settings, const char *name, const char *value,
                             struct lw_error *error);
 bool lw_settings_add_network(struct lw_settings *settings, const char *text, struct lw_error *error);
-/* Unsays the fields in `cleared` (LW_SET_…), then takes over those that `changes` gives: lists are replaced
- * as a whole. */
-bool lw_settings_change(struct lw_settings *settings, const struct lw_settings *changes, unsigned cleared);
+void lw_settings_clear(struct lw_settings *settings, unsigned fields); /* LW_SET_…: unsays them */
+/* Takes over the fields that `changes` gives: lists are replaced as a whole. */
+bool lw_settings_change(struct lw_settings *settings, const struct lw_settings *changes);
 
 /* -- the text in the store ------------------------------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/id.h"
+#include "delivery/settings.h"
 #include "lua/compat.h"
 #include "payload/event.h"
 
@@ -42,6 +43,15 @@ void lwl_push_wide(lua_State *L, const struct lwl_wide *wide); /* as webhook.int
 bool lwl_read_event(lua_State *L, int index, struct lw_event *event);
 /* Adds what the table at `index` says about how the event reads (read_presentation.c). */
 bool lwl_read_presentation(lua_State *L, int index, struct lw_event *event);
+
+/* Settings as lua/webhook/settings.lua makes them, from the table at the absolute index `table`, are added to
+ * `settings`; *cleared (may be NULL): those that are webhook.null. They are still to be checked. False: the
+ * error says why, and `settings` is only good to be dropped. */
+bool lwl_read_settings(lua_State *L, int table, struct lw_settings *settings, unsigned *cleared,
+                       struct lw_error *error);
+/* Sets fields of the table on top from the text in the store, without its secrets; none where it is NULL or a
+ * newer version's. */
+void lwl_set_settings(lua_State *L, const char *text);
 
 /* The parts of the module; each adds its functions to the table on top of the stack. */
 void lwl_open_integer(lua_State *L);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lua/options.h"
 #include "lua/pending.h"
 
 #define DISPATCHER "webhook.dispatcher"
@@ -97,23 +96,43 @@ static int push_opened(lua_State *L, void *work) {
   return 1;
 }
 
+static struct lw_dispatcher_options read_options(lua_State *L, int table) {
+  const double day = 86400;
+  return (struct lw_dispatcher_options){
+      .connections = (int)lwl_number_field(L, table, "connections", 256),
+      .max_in_flight_per_host = (int)lwl_number_field(L, table, "max_in_flight_per_host", 64),
+      .lease = milliseconds(lwl_number_field(L, table, "lease", 15)),
+      .idempotency_window = milliseconds(lwl_number_field(L, table, "idempotency_window", day)),
+      .retention = milliseconds(lwl_number_field(L, table, "retention", 0) * day)};
+}
+
+/* What the webhooks of the dispatcher do where they say nothing. */
+static bool read_defaults(lua_State *L, int table, struct lw_settings **settings, struct lw_error *error) {
+  *settings = lw_settings_default();
+  if (*settings == NULL) return lw_fail(error, "memory", "out of memory");
+  return lwl_read_settings(L, table, *settings, NULL, error) && lw_settings_check(*settings, error);
+}
+
 static bool read_opening(lua_State *L, struct opening *opening, struct lw_error *error) {
   struct lw_dispatcher_options *options = &opening->options;
-  struct lw_completions *completions = lwl_to_completions(L, 3);
+  struct lw_completions *completions = lwl_to_completions(L, 4);
+  *options = read_options(L, 2);
   opening->made.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10));
   if (completions) opening->made.completions = lw_completions_keep(completions);
-  if (!lwl_read_options(L, 2, options, error) || !open_records(L, 2, &opening->made, error)) return false;
+  if (!read_defaults(L, 3, &options->settings, error) || !open_records(L, 2, &opening->made, error))
+    return false;
   opening->path = lwl_copy_text(L, lua_tostring(L, 1));
   options->records = opening->made.records;
   return true;
 }
 
-/* core.open(path, options, completions|nil) -> handle | nil, message, code */
+/* core.open(path, options, settings, completions|nil) -> handle | nil, message, code */
 static int open_dispatcher(lua_State *L) {
   static const struct lwl_kind kind = {
       .size = sizeof(struct opening), .run = run_opening, .push = push_opened, .clear = clear_opening};
   luaL_checkstring(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TTABLE);
   struct opening *opening = lwl_new_work(L, &kind);
   struct lw_error error;
   if (!read_opening(L, opening, &error)) return lwl_failure(L, &error);

@@ -9,7 +9,6 @@
 #include "transport/url.h"
 
 #define HOLD "webhook.sender"
-enum { SEND_TEXTS = 5 };
 
 /* Keeps the process's sender, and so its connections, between calls of one Lua state. */
 struct hold {
@@ -85,15 +84,14 @@ static void push_response(lua_State *L, const struct lw_response *response) {
 
 struct sending {
   struct lw_request *request;
-  struct lw_request_options options;
+  struct lw_settings *settings;
   char *body;
-  char *texts[SEND_TEXTS]; /* the options' */
 };
 
 static void clear_sending(void *work) {
   struct sending *sending = work;
   if (sending->request) lw_request_free(sending->request);
-  for (int i = 0; i < SEND_TEXTS; i++) free(sending->texts[i]);
+  lw_settings_drop(sending->settings);
   free(sending->body);
 }
 
@@ -137,29 +135,14 @@ static void read_body(lua_State *L, struct sending *sending) {
   lua_pop(L, 1);
 }
 
-static void read_texts(lua_State *L, struct sending *sending) {
-  struct lw_request_options *options = &sending->options;
-  static const char *const names[SEND_TEXTS] = {"user_agent", "ca_file", "client_cert", "client_key",
-                                                "proxy"};
-  const char **const fields[SEND_TEXTS] = {&options->user_agent, &options->ca_file, &options->client_cert,
-                                           &options->client_key, &options->proxy};
-  for (int i = 0; i < SEND_TEXTS; i++)
-    *fields[i] = sending->texts[i] = lwl_copy_text(L, lwl_string_field(L, 1, names[i]));
-}
-
 static bool read_options(lua_State *L, struct sending *sending, struct lw_error *error) {
-  const double milliseconds = 1000;
-  const char *http_version = lwl_string_field(L, 1, "http_version");
-  sending->options = (struct lw_request_options){
-      .serial = lw_request_options_serial(),
-      .timeout = (int64_t)(lwl_number_field(L, 1, "timeout", 15) * milliseconds),
-      .connect_timeout = (int64_t)(lwl_number_field(L, 1, "connect_timeout", 5) * milliseconds),
-      .max_response_body = (size_t)lwl_number_field(L, 1, "max_response_body", 20000),
-      .http_version = http_version && strcmp(http_version, "1.1") == 0 ? LW_HTTP_1_1 : LW_HTTP_2,
-      .addresses = {.allow_all = true},
-  };
-  read_texts(L, sending);
-  return sending->options.proxy == NULL || lw_url_check_proxy(sending->options.proxy, error);
+  struct lw_settings *settings = sending->settings = lw_settings_default();
+  if (settings == NULL) return lw_fail(error, "memory", "out of memory");
+  settings->request.addresses.allow_all = true;
+  lua_getfield(L, 1, "settings");
+  bool ok = lwl_read_settings(L, lua_gettop(L), settings, NULL, error) && lw_settings_check(settings, error);
+  lua_pop(L, 1);
+  return ok;
 }
 
 static bool read_sending(lua_State *L, struct sending *sending, struct lw_error *error) {
@@ -167,12 +150,12 @@ static bool read_sending(lua_State *L, struct sending *sending, struct lw_error 
   if (!read_options(L, sending, error) || !lw_url_check(url, error)) return false;
   sending->request = lw_request_new(url);
   if (sending->request == NULL) return lw_fail(error, "memory", "out of memory");
-  sending->request->options = &sending->options;
+  sending->request->options = &sending->settings->request;
   read_body(L, sending);
   return add_headers(L, sending->request, error);
 }
 
-/* core.send({ url, body, headers = { { name, value }… }, timeout, … }, completions|nil) -> answer | nil,
+/* core.send({ url, body, headers = { { name, value }… }, settings }, completions|nil) -> answer | nil,
  * message, code */
 static int send_once(lua_State *L) {
   static const struct lwl_kind kind = {

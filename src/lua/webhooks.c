@@ -5,12 +5,16 @@
 #include "base/clock.h"
 #include "delivery/dispatcher.h"
 #include "delivery/signing.h"
+#include "delivery/webhook_changes.h"
 #include "delivery/webhook_rules.h"
 #include "lua/binding.h"
+#include "transport/url_credentials.h"
 
-/* What one call works on; a job reads and writes it on the dispatcher's thread. */
+/* What one call works on: read from Lua's values, worked on by a job on the dispatcher's thread, then told to
+ * Lua. A job does all its work anew whenever it runs. */
 struct work {
   struct lw_webhook webhook;
+  struct lw_webhook_changes changes;
   struct lw_webhook_list list;
   struct lw_webhook_filter filter;
   bool found;
@@ -20,20 +24,35 @@ struct work {
   struct lw_error error;
 };
 
+/* -- telling ------------------------------------------------------------------------------------------- */
+
 static void set_text(lua_State *L, const char *name, const char *text) {
   if (text == NULL) return;
   lua_pushstring(L, text);
   lua_setfield(L, -2, name);
 }
 
+/* One that was stored with its credentials is shown without them. */
+static void set_url(lua_State *L, const char *url) {
+  char *plain = NULL, *credentials = NULL;
+  bool readable = lw_url_split_credentials(url, &plain, &credentials, NULL);
+  set_text(L, "url", !readable ? "(hidden)" : plain ? plain : url);
+  if (!readable || credentials != NULL) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "url_credentials");
+  }
+  lw_wipe_text(&credentials);
+  lw_wipe_text(&plain);
+}
+
 /* The record without its secret: only whether there is one. */
 static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
-  lua_createtable(L, 0, 14);
+  lua_createtable(L, 0, 16);
   lwl_push_id(L, &webhook->id);
   lua_setfield(L, -2, "id");
   set_text(L, "app_id", webhook->app_id);
   set_text(L, "name", webhook->name);
-  set_text(L, "url", webhook->url);
+  set_url(L, webhook->url);
   set_text(L, "format", webhook->format);
   lwl_set_names(L, "events", webhook->events);
   lwl_set_filter(L, "filter", webhook->filter);
@@ -41,6 +60,11 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
   lua_pushboolean(L, webhook->enabled);
   lua_setfield(L, -2, "enabled");
   set_text(L, "disabled_reason", webhook->disabled_reason);
+  if (webhook->failing_since != 0) {
+    lwl_push_integer(L, webhook->failing_since);
+    lua_setfield(L, -2, "failing_since");
+  }
+  lwl_set_settings(L, webhook->settings);
   lua_pushboolean(L, webhook->signing_secret != NULL);
   lua_setfield(L, -2, "signed");
   lwl_set_names(L, "signing", webhook->signing ? webhook->signing : LW_SIGNING_DEFAULT);
@@ -50,39 +74,75 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
   lua_setfield(L, -2, "updated_at");
 }
 
-/* Where the table at 2 has the field, the copy of it replaces *text; false clears it. True: it was there. */
-static bool take_text(lua_State *L, const char *name, char **text) {
-  lua_getfield(L, 2, name);
-  bool given = !lua_isnil(L, -1);
-  if (given) {
-    char *copy = lua_type(L, -1) == LUA_TSTRING ? strdup(lua_tostring(L, -1)) : NULL;
-    lw_wipe_text(text);
-    *text = copy;
-  }
-  lua_pop(L, 1);
-  return given;
+static int not_found(lua_State *L) {
+  struct lw_error error;
+  lw_fail(&error, "not_found", "there is no webhook with that id");
+  return lwl_failure(L, &error);
 }
 
-static void take_fields(lua_State *L, struct lw_webhook *webhook) {
-  take_text(L, "app_id", &webhook->app_id);
-  take_text(L, "name", &webhook->name);
-  take_text(L, "url", &webhook->url);
-  take_text(L, "format", &webhook->format);
-  take_text(L, "events", &webhook->events);
-  /* Who replaces a secret without rotate_secret wants the ones before it gone. */
-  if (take_text(L, "signing_secret", &webhook->signing_secret)) lw_wipe_text(&webhook->old_secrets);
-  take_text(L, "signing", &webhook->signing);
-  take_text(L, "filter", &webhook->filter);
-  take_text(L, "channels", &webhook->channels);
-  lua_getfield(L, 2, "enabled");
-  if (!lua_isnil(L, -1)) webhook->enabled = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  if (webhook->enabled) {
-    free(webhook->disabled_reason);
-    webhook->disabled_reason = NULL;
-  }
-  if (webhook->app_id == NULL) webhook->app_id = strdup("");
+/* The record, or why there is none. `ok`: the job was committed. Wipes the work. */
+static int finish(lua_State *L, struct work *work, bool ok, const struct lw_error *error) {
+  int results = 1;
+  if (!ok || work->refused)
+    results = lwl_failure(L, ok ? &work->error : error);
+  else if (!work->found)
+    results = not_found(L);
+  else
+    push_webhook(L, &work->webhook);
+  lw_webhook_clear(&work->webhook);
+  lw_webhook_changes_clear(&work->changes);
+  return results;
 }
+
+/* -- reading ------------------------------------------------------------------------------------------- */
+
+static bool read_text(lua_State *L, const char *name, struct lw_webhook_changes *changes,
+                      enum lw_webhook_field field, struct lw_error *error) {
+  lua_getfield(L, 2, name);
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  changes->fields[field].given = !lua_isnil(L, -1);
+  changes->fields[field].text = text ? strdup(text) : NULL;
+  bool ok = text == NULL || changes->fields[field].text != NULL || lw_fail(error, "memory", "out of memory");
+  lua_pop(L, 1);
+  return ok;
+}
+
+static bool read_texts(lua_State *L, struct lw_webhook_changes *changes, struct lw_error *error) {
+  static const char *const names[LW_WEBHOOK_FIELDS] = {
+      [LW_WEBHOOK_APP_ID] = "app_id",     [LW_WEBHOOK_NAME] = "name",
+      [LW_WEBHOOK_URL] = "url",           [LW_WEBHOOK_FORMAT] = "format",
+      [LW_WEBHOOK_EVENTS] = "events",     [LW_WEBHOOK_SIGNING_SECRET] = "signing_secret",
+      [LW_WEBHOOK_SIGNING] = "signing",   [LW_WEBHOOK_FILTER] = "filter",
+      [LW_WEBHOOK_CHANNELS] = "channels",
+  };
+  bool ok = true;
+  for (int i = 0; ok && i < LW_WEBHOOK_FIELDS; i++)
+    ok = read_text(L, names[i], changes, (enum lw_webhook_field)i, error);
+  return ok;
+}
+
+static bool read_settings(lua_State *L, struct lw_webhook_changes *changes, struct lw_error *error) {
+  lua_getfield(L, 2, "settings");
+  bool ok = true;
+  if (lua_istable(L, -1)) {
+    changes->settings = lw_settings_new();
+    ok = changes->settings != NULL || lw_fail(error, "memory", "out of memory");
+    ok = ok && lwl_read_settings(L, lua_gettop(L), changes->settings, &changes->cleared, error);
+  }
+  lua_pop(L, 1);
+  return ok;
+}
+
+/* The table at 2: fields that are nil stay as they are, false clears them. */
+static bool read_changes(lua_State *L, struct lw_webhook_changes *changes, struct lw_error *error) {
+  lua_getfield(L, 2, "enabled");
+  changes->gives_enabled = !lua_isnil(L, -1);
+  changes->enabled = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return read_texts(L, changes, error) && read_settings(L, changes, error);
+}
+
+/* -- jobs ---------------------------------------------------------------------------------------------- */
 
 static int64_t now(void) {
   const struct lw_clock *clock = lw_system_clock();
@@ -94,17 +154,50 @@ static bool insert_job(struct lw_store *store, void *context, struct lw_error *e
   return lw_store_insert_webhook(store, &work->webhook, error);
 }
 
-static bool get_job(struct lw_store *store, void *context, struct lw_error *error) {
-  struct work *work = context;
+/* Reads the webhook that has the work's id anew; *found in the work says whether there is one. */
+static bool load(struct lw_store *store, struct work *work, struct lw_error *error) {
   struct lw_id id = work->webhook.id;
-  return lw_store_get_webhook(store, &id, &work->webhook, &work->found, error);
+  work->refused = false;
+  lw_webhook_clear(&work->webhook);
+  bool ok = lw_store_get_webhook(store, &id, &work->webhook, &work->found, error);
+  work->webhook.id = id;
+  return ok;
 }
 
+static bool get_job(struct lw_store *store, void *context, struct lw_error *error) {
+  return load(store, context, error);
+}
+
+static bool change(struct work *work) {
+  struct lw_webhook *webhook = &work->webhook;
+  webhook->updated_at = now();
+  return lw_webhook_change(webhook, &work->changes, &work->error) &&
+         lw_webhook_check(webhook, &work->error) &&
+         lw_signing_expire(webhook, webhook->updated_at, &work->error);
+}
+
+/* In one transaction: of two updates at a time, neither loses what the other changed. */
 static bool update_job(struct lw_store *store, void *context, struct lw_error *error) {
   struct work *work = context;
+  if (!load(store, work, error)) return false;
+  if (!work->found) return true;
+  work->refused = !change(work);
+  if (work->refused) return true;
   if (!lw_store_update_webhook(store, &work->webhook, &work->found, error)) return false;
   return work->webhook.enabled ||
          lw_store_cancel_webhook(store, &work->webhook.id, "the webhook was disabled", error);
+}
+
+static bool rotate_job(struct lw_store *store, void *context, struct lw_error *error) {
+  struct work *work = context;
+  struct lw_webhook *webhook = &work->webhook;
+  if (!load(store, work, error)) return false;
+  if (!work->found) return true;
+  int64_t at = now();
+  webhook->updated_at = at;
+  work->refused = !lw_signing_rotate(webhook, work->secret, at + work->overlap, at, &work->error) ||
+                  !lw_webhook_check(webhook, &work->error);
+  return work->refused || lw_store_update_webhook(store, webhook, &work->found, error);
 }
 
 static bool delete_job(struct lw_store *store, void *context, struct lw_error *error) {
@@ -118,34 +211,18 @@ static bool list_job(struct lw_store *store, void *context, struct lw_error *err
   return lw_store_list_webhooks(store, &work->filter, &work->list, error);
 }
 
-static int not_found(lua_State *L) {
-  struct lw_error error;
-  lw_fail(&error, "not_found", "there is no webhook with that id");
-  return lwl_failure(L, &error);
-}
+/* -- calls --------------------------------------------------------------------------------------------- */
 
-/* Pushes the record, or the failure, and wipes the work's copy. */
-static int finish(lua_State *L, struct work *work, bool ok, const struct lw_error *error) {
-  int results = 1;
-  if (!ok)
-    results = lwl_failure(L, error);
-  else if (!work->found)
-    results = not_found(L);
-  else
-    push_webhook(L, &work->webhook);
-  lw_webhook_clear(&work->webhook);
-  return results;
-}
-
+/* handle:webhook_create(fields) */
 static int create(lua_State *L) {
   struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
   struct work work = {.webhook.enabled = true, .found = true};
   struct lw_error error;
   lwl_new_id(&work.webhook.id);
-  take_fields(L, &work.webhook);
+  bool ok = read_changes(L, &work.changes, &error) && lw_webhook_change(&work.webhook, &work.changes, &error);
   work.webhook.created_at = work.webhook.updated_at = now();
-  bool ok =
-      lw_webhook_check(&work.webhook, &error) && lw_dispatcher_write(dispatcher, insert_job, &work, &error);
+  ok = ok && lw_webhook_check(&work.webhook, &error) &&
+       lw_dispatcher_write(dispatcher, insert_job, &work, &error);
   return finish(L, &work, ok, &error);
 }
 
@@ -164,34 +241,9 @@ static int update(lua_State *L) {
   struct work work = {0};
   struct lw_error error;
   if (!lwl_read_id(L, 3, &work.webhook.id)) return not_found(L);
-  bool ok = lw_dispatcher_read(dispatcher, get_job, &work, &error);
-  if (ok && work.found) {
-    take_fields(L, &work.webhook);
-    work.webhook.updated_at = now();
-    ok = lw_webhook_check(&work.webhook, &error) &&
-         lw_signing_expire(&work.webhook, work.webhook.updated_at, &error) &&
-         lw_dispatcher_write(dispatcher, update_job, &work, &error);
-  }
+  bool ok =
+      read_changes(L, &work.changes, &error) && lw_dispatcher_write(dispatcher, update_job, &work, &error);
   return finish(L, &work, ok, &error);
-}
-
-/* In one transaction: two rotations at a time, and neither loses the other's secret. */
-static bool rotate_job(struct lw_store *store, void *context, struct lw_error *error) {
-  struct work *work = context;
-  struct lw_webhook *webhook = &work->webhook;
-  work->refused = false;
-  struct lw_id id = webhook->id;
-  lw_webhook_clear(webhook);
-  if (!lw_store_get_webhook(store, &id, webhook, &work->found, error)) return false;
-  if (!work->found) {
-    webhook->id = id;
-    return true;
-  }
-  int64_t at = now();
-  webhook->updated_at = at;
-  work->refused = !lw_signing_rotate(webhook, work->secret, at + work->overlap, at, &work->error) ||
-                  !lw_webhook_check(webhook, &work->error);
-  return work->refused || lw_store_update_webhook(store, webhook, &work->found, error);
 }
 
 /* handle:webhook_rotate(id, secret, overlap in ms) */
@@ -201,8 +253,7 @@ static int rotate(lua_State *L) {
   struct lw_error error;
   if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
   bool ok = lw_dispatcher_write(dispatcher, rotate_job, &work, &error);
-  bool refused = ok && work.refused;
-  return finish(L, &work, ok && !refused, refused ? &work.error : &error);
+  return finish(L, &work, ok, &error);
 }
 
 static int delete (lua_State *L) {
