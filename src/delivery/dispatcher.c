@@ -19,10 +19,10 @@ static bool usable(const struct lw_dispatcher *d, struct lw_error *error) {
 /* -- open ----------------------------------------------------------------------------------------- */
 
 static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_error *error) {
-  d->store = lw_store_open(path, error);
+  d->store = lw_store_open_sealed(path, d->options.vault, error);
   if (d->store == NULL) return false;
   if (lw_store_is_private(d->store)) return true;
-  d->reader.store = lw_store_open(path, error);
+  d->reader.store = lw_store_open_sealed(path, d->options.vault, error);
   return d->reader.store != NULL;
 }
 
