@@ -3,6 +3,7 @@ local core = require "webhook.core"
 local care = require "webhook.care"
 local check = require "webhook.check"
 local choice = require "webhook.choice"
+local encryption = require "webhook.encryption"
 local events = require "webhook.events"
 local log = require "webhook.log"
 local observer = require "webhook.observer"
@@ -16,7 +17,7 @@ local OPEN = {
   allow_networks = "list", timeout = "positive", connect_timeout = "positive", connections = "integer",
   close_timeout = "number", max_response_body = "integer", retry = "never|list", user_agent = "string",
   ca_file = "string", lease = "positive", logger = "function", on_disabled = "function", retention = "positive",
-  idempotency_window = "positive",
+  idempotency_window = "positive", encryption_key = "string", old_encryption_keys = "list",
 }
 local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
 local EMIT_ALL = { app_id = "string", durable = "boolean", channels = "list" }
@@ -73,6 +74,7 @@ function hooks.open(path, options)
   if type(path) ~= "string" or path == "" then error("webhook.open: a path expected", 3) end
   options = options or {}
   check.options(options, OPEN, "webhook.open", 3)
+  encryption.check(options, 3)
   check_range(options, "connections", 1, 1024, 3)
   check_range(options, "max_response_body", 0, 64 * 1024 * 1024, 3)
   check_range(options, "lease", 1, 3600, 3)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lua/binding.h"
+#include "lua/encryption.h"
 #include "lua/options.h"
 #include "payload/format_raw.h"
 
@@ -16,6 +17,7 @@ struct handle {
   struct lw_dispatcher *dispatcher;
   int64_t close_timeout;      /* milliseconds */
   struct lw_records *records; /* what happened, for the application's functions; NULL: it gave none */
+  struct lw_vault *vault;     /* the encryption keys; NULL: none, or the dispatcher is gone */
 };
 
 static int64_t milliseconds(double seconds) {
@@ -53,6 +55,11 @@ static bool open_records(lua_State *L, int table, struct handle *handle, struct 
   return handle->records != NULL || lw_fail(error, "memory", "out of memory");
 }
 
+static void forget_keys(struct handle *handle) {
+  lw_vault_free(handle->vault);
+  handle->vault = NULL;
+}
+
 /* core.open(path, options) -> handle | nil, message, code */
 static int open_dispatcher(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
@@ -62,12 +69,16 @@ static int open_dispatcher(lua_State *L) {
   struct handle *handle = lwl_new_userdata(L, sizeof *handle);
   *handle = (struct handle){.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10))};
   lwl_set_metatable(L, DISPATCHER);
-  if (!lwl_read_options(L, 2, &options, &error) || !open_records(L, 2, handle, &error))
+  if (!lwl_read_encryption(L, 2, &handle->vault, &error) || !open_records(L, 2, handle, &error) ||
+      !lwl_read_options(L, 2, &options, &error))
     return lwl_failure(L, &error);
   options.records = handle->records;
+  options.vault = handle->vault;
   handle->dispatcher = lw_dispatcher_open(path, &options, &error);
   lw_settings_drop(options.settings);
-  return handle->dispatcher ? 1 : lwl_failure(L, &error);
+  if (handle->dispatcher) return 1;
+  forget_keys(handle);
+  return lwl_failure(L, &error);
 }
 
 /* Serves close and __gc; a second call does nothing. */
@@ -77,7 +88,9 @@ static int close_dispatcher(lua_State *L) {
   handle->dispatcher = NULL;
   struct lw_error error;
   int64_t timeout = lua_isnumber(L, 2) ? milliseconds(lua_tonumber(L, 2)) : handle->close_timeout;
-  if (dispatcher && !lw_dispatcher_close(dispatcher, timeout, &error)) return lwl_failure(L, &error);
+  bool closed = dispatcher == NULL || lw_dispatcher_close(dispatcher, timeout, &error);
+  forget_keys(handle);
+  if (!closed) return lwl_failure(L, &error);
   lua_pushboolean(L, true);
   return 1;
 }

@@ -28,7 +28,7 @@ static void set_text(lua_State *L, const char *name, const char *text) {
 
 /* The record without its secret: only whether there is one. */
 static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
-  lua_createtable(L, 0, 14);
+  lua_createtable(L, 0, 15);
   lwl_push_id(L, &webhook->id);
   lua_setfield(L, -2, "id");
   set_text(L, "app_id", webhook->app_id);
@@ -41,6 +41,7 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
   lua_pushboolean(L, webhook->enabled);
   lua_setfield(L, -2, "enabled");
   set_text(L, "disabled_reason", webhook->disabled_reason);
+  set_text(L, "problem", webhook->problem);
   lua_pushboolean(L, webhook->signing_secret != NULL);
   lua_setfield(L, -2, "signed");
   lwl_set_names(L, "signing", webhook->signing ? webhook->signing : LW_SIGNING_DEFAULT);
