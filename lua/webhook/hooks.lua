@@ -2,6 +2,7 @@
 local care = require "webhook.care"
 local check = require "webhook.check"
 local choice = require "webhook.choice"
+local encryption = require "webhook.encryption"
 local events = require "webhook.events"
 local log = require "webhook.log"
 local observer = require "webhook.observer"
@@ -16,7 +17,7 @@ hooks.__name = "webhook.dispatcher"
 local OPEN = {
   timeout = "positive", connect_timeout = "positive", connections = "integer", max_in_flight_per_host = "integer",
   close_timeout = "number", lease = "positive", logger = "function", on_disabled = "function", retention = "positive",
-  idempotency_window = "positive", wait = "function",
+  idempotency_window = "positive", wait = "function", encryption_key = "string", old_encryption_keys = "list",
 }
 for name, kind in pairs(settings.OPTIONS) do OPEN[name] = OPEN[name] or kind end
 local EMIT = { app_id = "string", id = "string", durable = "boolean", channels = "list" }
@@ -35,6 +36,7 @@ function hooks.open(path, options)
   if type(path) ~= "string" or path == "" then error("webhook.open: a path expected", 3) end
   options = options or {}
   check.options(options, OPEN, "webhook.open", 3)
+  encryption.check(options, 3)
   check_range(options, "connections", 1, 1024, 3)
   check_range(options, "max_in_flight_per_host", 1, 1024, 3)
   check_range(options, "max_response_body", 0, 64 * 1024 * 1024, 3)

@@ -62,16 +62,39 @@ end
 --                 where they apply delivery_id, webhook_id, attempt, status (of the answer), error (a word), reason, count.
 --                 event: "attempt_failed" (it is tried again), "delivery_failed" (given up), "webhook_disabled",
 --                 "store_failed" (once, until "store_recovered"), "lease_lost", "taken_over" (count deliveries of a dead
---                 process), "records_dropped" (count: more than 1000 waited, the oldest went). No secret, URL or body
---                 stands in them. It is called on your thread, whenever a method of the dispatcher is (also poll): what it
---                 raises is caught and counted.
+--                 process), "webhooks_unreadable" (count of them cannot be decrypted; once for each count),
+--                 "records_dropped" (count: more than 1000 waited, the oldest went). No secret, URL or body stands in
+--                 them. It is called on your thread, whenever a method of the dispatcher is (also poll): what it raises is
+--                 caught and counted.
 --
 --                 on_disabled: a function(webhook_id, reason), called the same way when the dispatcher disabled a webhook.
 --                 wait: for an event loop (cqueues, copas, luv, lua-http): a function(fd, seconds) that returns when the
 --                 descriptor `fd` is readable or the time is up. Calls that take a while are then started, and wait with it,
 --                 so that it can let other coroutines run. In nginx none is needed: calls yield there by themselves.
+--
+--                 encryption_key: 32 random bytes, or 64 hex digits (`openssl rand -hex 32`). The URLs, signing secrets and
+--                 settings (headers, proxies, credentials) of webhooks are then stored under AES-256-GCM; names, events,
+--                 filters and the whole log (bodies, answers, the host in an error) are not. A plain database is encrypted
+--                 when it is first opened with a key, and its file is written anew so that nothing plain stays in it: that
+--                 takes its size again in free space and some seconds (half a minute for a gigabyte on a slow disk) in
+--                 which no other process can write, so do it while none is running. There is no way back to plain, and
+--                 without the key the webhooks are lost. Every process that opens the database gives the same key; the
+--                 code is "key" where it is missing or another one.
+--
+--                 old_encryption_keys: a list of up to 8 that it may still be encrypted under: then all is encrypted anew,
+--                 under encryption_key, at once. A process that runs on with the old key goes on delivering what it knows,
+--                 stores events for the webhooks that were changed since for others to deliver, and can make or change no
+--                 webhook (code "key"). A webhook that cannot be decrypted otherwise (somebody wrote into the database)
+--                 stops nothing else: its deliveries wait (and stay due), `get` fails with "key", `list` gives it a `problem`
+--                 and no url; it can be deleted.
+--
+--                 Without a key everything is stored as it is. The file is made with mode 0600: other users cannot read it,
+--                 but root, backups, copies and whoever gets the disk can. Keys in a page of memory of their own are kept
+--                 out of core dumps and of forked children; the strings that Lua got them in are not.
 -- @return the dispatcher, or nil, message, code
 -- @usage local hooks = assert(webhook.open("webhooks.db"))
+-- @usage local hooks = assert(webhook.open("webhooks.db", { encryption_key = assert(os.getenv("WEBHOOK_KEY")) }))
+-- @usage local hooks = assert(webhook.open("webhooks.db", { encryption_key = new, old_encryption_keys = { old } }))
 function webhook.open(path, options)
   local dispatcher, message, code = hooks.open(path, options) -- no tail call: errors point at our caller
   return dispatcher, message, code

@@ -84,7 +84,7 @@ function webhooks:create(fields)
   return self.way:call("webhook_create", record)
 end
 
---- @return the record, or nil, message, "not_found"
+--- @return the record, or nil, message, code: "not_found"; "key": it cannot be decrypted (see webhook.open, encryption_key)
 function webhooks:get(id) return self.way:call("webhook_get", id) end
 
 --- Changes the named fields; false clears signing_secret, filter or channels, and makes signing the default. A new
@@ -124,8 +124,8 @@ end
 --- Deletes it; what was waiting for it is canceled. @return true, or nil, message, code
 function webhooks:delete(id) return self.way:call("webhook_delete", id) end
 
---- @param filter app_id, query (part of the name or URL), limit (1000), offset (0); all optional
--- @return a list of records, oldest first, or nil, message, code
+--- @param filter app_id, query (part of the name or URL, in any case of A to Z), limit (1000), offset (0); all optional
+-- @return a list of records, oldest first, or nil, message, code. One that cannot be decrypted has no url, and a `problem`
 function webhooks:list(filter)
   filter = filter or {}
   check.options(filter, { app_id = "string", query = "string", limit = "integer", offset = "integer" },

@@ -138,6 +138,7 @@ bool lw_claims_insert(struct lw_dispatcher *d, struct lw_emit_item *item, const 
   lw_id_next(&d->ids, &row.id);
   item->delivery_id = row.id;
   item->deliveries++;
+  if (lw_route_unreadable(route)) return lw_store_insert_delivery(d->store, &row, error);
   if (!claims_new(d, route->line)) return insert_unclaimed(d, &row, route->line, error);
   return insert_claimed(d, &row, route, body, length, error);
 }
@@ -191,7 +192,7 @@ static bool serve_hungry(struct lw_dispatcher *d, int *budget, struct lw_error *
     d->hungry = line->next_hungry;
     line->hungry = false;
     const struct lw_route *route = lw_routing_find(&d->routing, &line->webhook_id);
-    if (route != NULL && !claim_line(d, route, budget, error)) return false;
+    if (route != NULL && !lw_route_unreadable(route) && !claim_line(d, route, budget, error)) return false;
   }
   return true;
 }
@@ -205,6 +206,7 @@ static bool visit(struct lw_dispatcher *d, const struct lw_due_line *due, int *b
     if (lw_routing_enabled(&d->routing, &due->webhook_id)) return true;
     return lw_store_cancel_webhook(d->store, &due->webhook_id, "the webhook is disabled or deleted", error);
   }
+  if (lw_route_unreadable(route)) return true;
   bool ordered = route->settings->limits.ordered;
   if (ordered != d->walk.ordered) { /* it was changed, or what was finished before was sent again */
     make_hungry(d, route->line);

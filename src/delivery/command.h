@@ -14,7 +14,8 @@
 struct lw_emit_item;
 struct lw_store;
 
-/* A piece of work on a store handle. A failing one rolls back everything in its transaction. */
+/* A piece of work on a store handle. A failing one rolls back everything in its transaction; only what fails
+ * with "key" (store/store.h) fails alone. */
 typedef bool lw_store_job(struct lw_store *store, void *context, struct lw_error *error);
 
 struct lw_command {
@@ -29,6 +30,7 @@ struct lw_command {
   struct lw_error error;
   struct lw_command *next; /* the dispatcher's own, from here on */
   bool detached;           /* nobody waits: freed by the engine, kept while it cannot be stored */
+  bool refused;            /* the job failed alone: `error` says why */
   bool done;
 };
 

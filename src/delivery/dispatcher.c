@@ -8,6 +8,7 @@
 
 #include "base/deadline.h"
 #include "delivery/mailbox.h"
+#include "store/vault.h"
 
 enum { DRAIN_LOOK_MS = 20 };
 
@@ -19,10 +20,10 @@ static bool usable(const struct lw_dispatcher *d, struct lw_error *error) {
 /* -- open ----------------------------------------------------------------------------------------- */
 
 static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_error *error) {
-  d->store = lw_store_open(path, error);
+  d->store = lw_store_open_sealed(path, d->options.vault, error);
   if (d->store == NULL) return false;
   if (lw_store_is_private(d->store)) return true;
-  d->reader.store = lw_store_open(path, error);
+  d->reader.store = lw_store_open_sealed(path, d->options.vault, error);
   return d->reader.store != NULL;
 }
 
@@ -66,6 +67,7 @@ static void dispose(struct lw_dispatcher *d) {
   lw_record_queue_clear(&d->staged_records);
   lw_reader_dispose(d);
   lw_store_close(d->store);
+  lw_vault_free(d->options.vault);
   pthread_mutex_destroy(&d->mutex);
   pthread_cond_destroy(&d->wake);
   pthread_cond_destroy(&d->answered);
@@ -76,6 +78,7 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
                                          struct lw_error *error) {
   struct lw_dispatcher *d = calloc(1, sizeof *d);
   if (d == NULL) {
+    lw_vault_free(options->vault);
     lw_fail(error, "memory", "out of memory");
     return NULL;
   }

@@ -53,6 +53,7 @@ struct lw_dispatcher_options {
   int64_t lease;                /* milliseconds */
   int64_t idempotency_window;   /* milliseconds */
   int64_t retention;            /* milliseconds that finished deliveries are kept; 0: for ever */
+  struct lw_vault *vault;       /* NULL: the database is plain. Taken over, also when opening fails */
   struct lw_records *records;   /* where to tell what happens; NULL: nowhere. Must outlive the dispatcher */
   const struct lw_clock *clock; /* NULL: the system's. Must outlive the dispatcher */
 };

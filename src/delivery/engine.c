@@ -116,13 +116,14 @@ static void drop_unrouted(struct lw_line *line, void *context) {
   if (!line->routed) withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
-/* Each route gets its line, and what waits in a line whose webhook is gone leaves it. */
+/* Each route that we can serve gets its line, and what waits in another line leaves it. */
 static bool form_lines(struct lw_dispatcher *d, struct lw_error *error) {
   bool ok = true;
   pthread_mutex_lock(&d->mutex);
   lw_turns_each(&d->turns, unroute, NULL);
   for (size_t i = 0; ok && i < d->routing.count; i++) {
     struct lw_route *route = &d->routing.by_app[i];
+    if (lw_route_unreadable(route)) continue;
     char host[LW_URL_HOST_SIZE];
     lw_url_host(route->webhook->url, host);
     route->line = lw_turns_line(&d->turns, &route->webhook->id, &route->settings->limits, host);
@@ -173,16 +174,25 @@ static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struc
   return true;
 }
 
+/* It has written nothing, and the others in the transaction have nothing to do with it. */
+static bool refuse(struct lw_command *command, const struct lw_error *error) {
+  command->refused = strcmp(error->code, "key") == 0;
+  command->error = *error;
+  return command->refused;
+}
+
 static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw_error *error) {
   for (size_t i = 0; i < command->count; i++)
     if (!store_item(d, &command->items[i], error)) return false;
   lw_observe_events(d, command->count);
+  command->refused = false;
   bool reads = command->read != NULL && d->reader.store == NULL;
-  if (reads && !command->read(d->store, command->context, error)) return false;
+  if (reads && !command->read(d->store, command->context, error)) return refuse(command, error);
   if (command->write == NULL) return true;
   /* A job may make deliveries due: look at once. */
   d->claim_at = 0;
-  return command->write(d->store, command->context, error) && lw_engine_refresh(d, error);
+  if (!command->write(d->store, command->context, error)) return refuse(command, error);
+  return lw_engine_refresh(d, error);
 }
 
 static void drop_waiting(struct lw_line *line, void *context) {

@@ -76,6 +76,7 @@ struct lw_dispatcher {
   struct lw_record_queue staged_records; /* told when it is committed */
   int64_t canceled_before;               /* the store's count when the transaction began */
   bool store_failing;                    /* the last transaction was refused by the store */
+  size_t unreadable_told;                /* so many webhooks could not be decrypted when that was told last */
   bool retired;                          /* `retiring`, and what was queued for sending is called back */
   bool winding_down; /* `closing`, as it was when the turn began: while it is false the lane is open */
   struct lw_care care;

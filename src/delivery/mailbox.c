@@ -95,8 +95,8 @@ struct lw_command *lw_mailbox_answer(struct lw_dispatcher *d, bool ok, const str
       append(&back, command);
       continue;
     }
-    command->ok = ok || command->barrier;
-    if (!command->ok) command->error = *error;
+    command->ok = (ok && !command->refused) || command->barrier;
+    if (!ok && !command->ok) command->error = *error;
     if (started(command)) d->calls--;
     if (started(command) || command->detached)
       append(&finished, command);

@@ -134,6 +134,21 @@ void lw_observe_taken_over(struct lw_dispatcher *d, int64_t deliveries) {
 
 /* -- its end -------------------------------------------------------------------------------------- */
 
+/* Once for each number of them. */
+static void tell_unreadable(struct lw_dispatcher *d) {
+  size_t count = d->routing.unreadable;
+  struct lw_record record = {.event = LW_RECORD_WEBHOOKS_UNREADABLE, .count = (int64_t)count};
+  bool told = count == d->unreadable_told;
+  d->unreadable_told = count;
+  if (count == 0 || told || !wanted(d, record.event)) return;
+  const struct lw_webhook *webhook = d->routing.list.items;
+  while (webhook->problem == NULL) webhook++;
+  record.webhook_id = webhook->id;
+  snprintf(record.message, sizeof record.message,
+           "%zu webhooks cannot be decrypted, the first of them: %.300s", count, webhook->problem);
+  stage(d, &record);
+}
+
 static void tell_staged(struct lw_dispatcher *d) {
   if (d->staged_records.count > 0 || d->staged_records.dropped > 0)
     lw_records_append(d->options.records, &d->staged_records);
@@ -148,6 +163,7 @@ void lw_observe_commit(struct lw_dispatcher *d) {
     stage(d, &record);
   }
   d->store_failing = false;
+  tell_unreadable(d);
   tell_staged(d);
 }
 

@@ -20,6 +20,7 @@ static const struct {
     [LW_RECORD_STORE_RECOVERED] = {"store_recovered", "info"},
     [LW_RECORD_LEASE_LOST] = {"lease_lost", "warn"},
     [LW_RECORD_TAKEN_OVER] = {"taken_over", "info"},
+    [LW_RECORD_WEBHOOKS_UNREADABLE] = {"webhooks_unreadable", "error"},
     [LW_RECORD_RECORDS_DROPPED] = {"records_dropped", "warn"},
 };
 

@@ -20,16 +20,17 @@
 #define LW_RECORD_TEXT_SIZE 480
 
 enum lw_record_event {
-  LW_RECORD_ATTEMPT_FAILED,   /* warn: it will be tried again */
-  LW_RECORD_DELIVERY_FAILED,  /* error: given up */
-  LW_RECORD_WEBHOOK_DISABLED, /* error: by the dispatcher */
-  LW_RECORD_WEBHOOK_FAILING,  /* warn: its breaker opened */
-  LW_RECORD_WEBHOOK_WORKS,    /* info: its breaker closed */
-  LW_RECORD_STORE_FAILED,     /* error: once, until it works again */
-  LW_RECORD_STORE_RECOVERED,  /* info */
-  LW_RECORD_LEASE_LOST,       /* warn: others took over our deliveries while we were stalled */
-  LW_RECORD_TAKEN_OVER,       /* info: we freed what a dead dispatcher had claimed */
-  LW_RECORD_RECORDS_DROPPED   /* warn: the queue was full; made by lw_records_take */
+  LW_RECORD_ATTEMPT_FAILED,      /* warn: it will be tried again */
+  LW_RECORD_DELIVERY_FAILED,     /* error: given up */
+  LW_RECORD_WEBHOOK_DISABLED,    /* error: by the dispatcher */
+  LW_RECORD_WEBHOOK_FAILING,     /* warn: its breaker opened */
+  LW_RECORD_WEBHOOK_WORKS,       /* info: its breaker closed */
+  LW_RECORD_STORE_FAILED,        /* error: once, until it works again */
+  LW_RECORD_STORE_RECOVERED,     /* info */
+  LW_RECORD_LEASE_LOST,          /* warn: others took over our deliveries while we were stalled */
+  LW_RECORD_TAKEN_OVER,          /* info: we freed what a dead dispatcher had claimed */
+  LW_RECORD_WEBHOOKS_UNREADABLE, /* error: count webhooks cannot be decrypted; webhook_id is the first */
+  LW_RECORD_RECORDS_DROPPED      /* warn: the queue was full; made by lw_records_take */
 };
 const char *lw_record_event_name(enum lw_record_event event); /* "attempt_failed", … */
 const char *lw_record_level(enum lw_record_event event);      /* "info", "warn", "error" */

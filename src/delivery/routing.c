@@ -61,7 +61,7 @@ static bool compile_signing(struct lw_route *route, struct lw_error *error) {
 /* What a newer version of us made, it serves. */
 static bool is_ours(const struct lw_webhook *webhook, bool *ours, struct lw_error *error) {
   *ours = webhook->enabled && lw_format_find(webhook->format) != NULL;
-  if (!*ours || lw_signing_check(webhook, error)) return true;
+  if (!*ours || webhook->url == NULL || lw_signing_check(webhook, error)) return true;
   *ours = false;
   return strcmp(error->code, "invalid") == 0;
 }
@@ -101,19 +101,53 @@ static bool index_list(struct lw_routing *routing, struct lw_error *error) {
   return true;
 }
 
+static int compare_webhooks(const void *a, const void *b) {
+  return memcmp(&((const struct lw_webhook *)a)->id, &((const struct lw_webhook *)b)->id,
+                sizeof(struct lw_id));
+}
+
+static const struct lw_webhook *find_webhook(const struct lw_webhook_list *list, const struct lw_id *id) {
+  struct lw_webhook key = {.id = *id};
+  if (list->count == 0) return NULL;
+  return bsearch(&key, list->items, list->count, sizeof *list->items, compare_webhooks);
+}
+
+/* What was known of a webhook, which was not changed since, or NULL. */
+static const struct lw_webhook *find_known(const struct lw_webhook_list *known,
+                                           const struct lw_webhook *webhook) {
+  const struct lw_webhook *found = find_webhook(known, &webhook->id);
+  return found != NULL && found->url != NULL && found->updated_at == webhook->updated_at ? found : NULL;
+}
+
+static bool keep_known(struct lw_routing *routing, const struct lw_webhook_list *known,
+                       struct lw_error *error) {
+  for (size_t i = 0; i < routing->list.count; i++) {
+    struct lw_webhook *webhook = &routing->list.items[i];
+    if (webhook->problem == NULL) continue;
+    routing->unreadable++;
+    const struct lw_webhook *before = find_known(known, webhook);
+    if (before != NULL && !lw_webhook_copy_sealed(webhook, before))
+      return lw_fail(error, "memory", "out of memory");
+  }
+  return true;
+}
+
 bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, bool *reloaded,
                         struct lw_error *error) {
   int64_t version = 0;
   *reloaded = false;
   if (!lw_store_webhooks_version(store, &version, error)) return false;
   if (version == routing->version) return true;
-  lw_routing_free(routing);
+  struct lw_routing fresh;
+  lw_routing_init(&fresh, routing->defaults);
   struct lw_webhook_filter all = {.limit = INT64_MAX};
-  if (!lw_store_list_webhooks(store, &all, &routing->list, error)) return false;
-  if (!index_list(routing, error)) {
-    lw_routing_free(routing);
+  if (!lw_store_list_webhooks(store, &all, &fresh.list, error)) return false;
+  if (!keep_known(&fresh, &routing->list, error) || !index_list(&fresh, error)) {
+    lw_routing_free(&fresh);
     return false;
   }
+  lw_routing_free(routing);
+  *routing = fresh;
   routing->version = version;
   *reloaded = true;
   return true;
@@ -158,6 +192,10 @@ struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emi
   return NULL;
 }
 
+bool lw_route_unreadable(const struct lw_route *route) {
+  return route->webhook->url == NULL;
+}
+
 struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id) {
   struct lw_webhook wanted = {.id = *webhook_id};
   struct lw_route key = {.webhook = &wanted};
@@ -167,14 +205,7 @@ struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id 
   return found ? *found : NULL;
 }
 
-static int compare_webhooks(const void *a, const void *b) {
-  return memcmp(&((const struct lw_webhook *)a)->id, &((const struct lw_webhook *)b)->id,
-                sizeof(struct lw_id));
-}
-
 bool lw_routing_enabled(const struct lw_routing *routing, const struct lw_id *webhook_id) {
-  struct lw_webhook key = {.id = *webhook_id};
-  const struct lw_webhook *found =
-      bsearch(&key, routing->list.items, routing->list.count, sizeof *routing->list.items, compare_webhooks);
+  const struct lw_webhook *found = find_webhook(&routing->list, webhook_id);
   return found != NULL && found->enabled;
 }

@@ -1,5 +1,9 @@
 /* Where an event goes: the enabled webhooks in memory, by app, each with its keys. Reloaded when the
- * store's webhooks version has moved. One thread uses it. */
+ * store's webhooks version has moved. One thread uses it.
+ *
+ * A webhook that the store cannot decrypt (another process changed the key, or somebody the database) goes on
+ * as it was here before, as long as its updated_at says that nothing else has changed. One that is not known
+ * here from before is an unreadable route: its deliveries are stored, for others to send. */
 #ifndef LW_DELIVERY_ROUTING_H
 #define LW_DELIVERY_ROUTING_H
 
@@ -17,7 +21,8 @@ struct lw_line;
 struct lw_route {
   struct lw_webhook *webhook;   /* owned by the routing's list */
   struct lw_settings *settings; /* the webhook's on top of the dispatcher's */
-  struct lw_line *line;         /* set by whoever lets deliveries wait in lines; NULL after a reload */
+  struct lw_line *line;         /* set by whoever lets deliveries wait in lines; NULL after a reload, and of
+                                   an unreadable one */
   const struct lw_format *format;
   struct lw_hmac *hmac;     /* NULL: no X-Signature */
   struct lw_signer *signer; /* NULL: not signed by the scheme "standard" */
@@ -35,6 +40,7 @@ struct lw_routing {
   struct lw_route *by_app;     /* sorted by app id */
   struct lw_route **by_id;     /* sorted by id */
   size_t count;
+  size_t unreadable; /* how many webhooks in the list have a problem */
 };
 
 /* `defaults` must outlive it. */
@@ -45,6 +51,7 @@ bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, bool
                         struct lw_error *error);
 /* The first route of the item's app at or after *at that wants it, or NULL. Start with *at = 0. */
 struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emit_item *item, size_t *at);
+bool lw_route_unreadable(const struct lw_route *route);
 struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id);
 /* There is such a webhook and it is enabled, though it may have no route: then a newer version serves it. */
 bool lw_routing_enabled(const struct lw_routing *routing, const struct lw_id *webhook_id);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua/encryption.h"
 #include "lua/pending.h"
 
 #define DISPATCHER "webhook.dispatcher"
@@ -62,6 +63,7 @@ static void clear_opening(void *work) {
   struct opening *opening = work;
   free_handle(&opening->made); /* nobody came for it */
   lw_settings_drop(opening->options.settings);
+  lw_vault_free(opening->options.vault);
   free(opening->path);
 }
 
@@ -83,6 +85,7 @@ static bool open_records(lua_State *L, int table, struct handle *handle, struct 
 static bool run_opening(void *work, struct lw_error *error) {
   struct opening *opening = work;
   opening->made.dispatcher = lw_dispatcher_open(opening->path, &opening->options, error);
+  opening->options.vault = NULL; /* the dispatcher has taken it over */
   return opening->made.dispatcher != NULL;
 }
 
@@ -119,7 +122,8 @@ static bool read_opening(lua_State *L, struct opening *opening, struct lw_error 
   *options = read_options(L, 2);
   opening->made.close_timeout = milliseconds(lwl_number_field(L, 2, "close_timeout", 10));
   if (completions) opening->made.completions = lw_completions_keep(completions);
-  if (!read_defaults(L, 3, &options->settings, error) || !open_records(L, 2, &opening->made, error))
+  if (!read_defaults(L, 3, &options->settings, error) || !lwl_read_encryption(L, 2, &options->vault, error) ||
+      !open_records(L, 2, &opening->made, error))
     return false;
   opening->path = lwl_copy_text(L, lua_tostring(L, 1));
   options->records = opening->made.records;

@@ -32,8 +32,9 @@ static void set_text(lua_State *L, const char *name, const char *text) {
   lua_setfield(L, -2, name);
 }
 
-/* One that was stored with its credentials is shown without them. */
+/* One that was stored with its credentials is shown without them, one that cannot be decrypted not at all. */
 static void set_url(lua_State *L, const char *url) {
+  if (url == NULL) return;
   char *plain = NULL, *credentials = NULL;
   bool readable = lw_url_split_credentials(url, &plain, &credentials, NULL);
   set_text(L, "url", !readable ? "(hidden)" : plain ? plain : url);
@@ -47,7 +48,7 @@ static void set_url(lua_State *L, const char *url) {
 
 /* The record without its secret: only whether there is one. */
 static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 24);
   lwl_push_id(L, &webhook->id);
   lua_setfield(L, -2, "id");
   set_text(L, "app_id", webhook->app_id);
@@ -65,6 +66,7 @@ static void push_webhook(lua_State *L, const struct lw_webhook *webhook) {
     lua_setfield(L, -2, "failing_since");
   }
   lwl_set_settings(L, webhook->settings);
+  set_text(L, "problem", webhook->problem);
   lua_pushboolean(L, webhook->signing_secret != NULL);
   lua_setfield(L, -2, "signed");
   lwl_set_names(L, "signing", webhook->signing ? webhook->signing : LW_SIGNING_DEFAULT);

@@ -41,6 +41,10 @@ struct lw_driver {
    * waits: false when somebody is using them. */
   bool (*settle)(struct lw_db *db);
 
+  /* Outside a transaction: writes the whole database anew, so that nothing of what was deleted or overwritten
+   * stays in it. Waits for the write lock, and needs as much free space again. */
+  bool (*rewrite)(struct lw_db *db, struct lw_error *error);
+
   struct lw_statement *(*prepare)(struct lw_db *db, const char *sql, struct lw_error *error);
   void (*finalize)(struct lw_statement *statement); /* NULL is fine */
   void (*bind_integer)(struct lw_statement *statement, int parameter, int64_t value);

@@ -53,6 +53,8 @@ static const char *const upgrades[] = {
     "CREATE INDEX deliveries_claimed ON deliveries (claimed_by)"
     " WHERE status = 'pending' AND claimed_by IS NOT NULL",
     "CREATE INDEX deliveries_due ON deliveries (due_at) WHERE status = 'pending' AND claimed_by IS NULL",
+    /* No row, or the key that webhooks are sealed under. */
+    "CREATE TABLE keys (id {b} NOT NULL PRIMARY KEY)",
 };
 
 enum { TABLES = sizeof tables / sizeof tables[0], SCHEMA = 1 + sizeof upgrades / sizeof upgrades[0] };

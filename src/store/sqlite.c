@@ -320,6 +320,14 @@ static bool settle(struct lw_db *db) {
   return code == SQLITE_OK;
 }
 
+/* VACUUM goes through a temporary file and the write-ahead log (https://www.sqlite.org/lang_vacuum.html). */
+static bool rewrite(struct lw_db *db, struct lw_error *error) {
+  errno = 0;
+  db->busy_since = 0;
+  int code = sqlite3_exec(db->handle, "VACUUM", NULL, NULL, NULL);
+  return code == SQLITE_OK || fail(db, code, error);
+}
+
 /* -- statements ---------------------------------------------------------------------------------- */
 
 static void finalize(struct lw_statement *statement) {
@@ -416,6 +424,7 @@ const struct lw_driver lw_sqlite_driver = {
     .rollback = rollback,
     .shrink = shrink,
     .settle = settle,
+    .rewrite = rewrite,
     .prepare = prepare,
     .finalize = finalize,
     .bind_integer = bind_integer,

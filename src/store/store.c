@@ -24,15 +24,21 @@ bool lw_status_parse(const char *name, enum lw_status *status) {
 /* -- open and close ------------------------------------------------------------------------------ */
 
 struct lw_store *lw_store_open(const char *path, struct lw_error *error) {
+  return lw_store_open_sealed(path, NULL, error);
+}
+
+struct lw_store *lw_store_open_sealed(const char *path, const struct lw_vault *vault,
+                                      struct lw_error *error) {
   struct lw_store *store = calloc(1, sizeof *store);
   if (store == NULL) {
     lw_fail(error, "memory", "out of memory opening the database %s", path);
     return NULL;
   }
   store->driver = &lw_sqlite_driver;
+  store->vault = vault;
   store->is_private = strcmp(path, ":memory:") == 0;
   store->db = store->driver->open(path, error);
-  if (store->db != NULL && lw_schema_prepare(store, error)) return store;
+  if (store->db != NULL && lw_schema_prepare(store, error) && lw_sealing_prepare(store, error)) return store;
   lw_store_close(store);
   return NULL;
 }

@@ -3,9 +3,10 @@
  * must offer. A handle is used by one thread at a time; open one per thread.
  *
  * Every function returns false and fills `error` on failure. Codes: "full" (disk), "corrupt" (not a
- * database, or damaged), "unwritable", "locked", "store" (anything else). After a failure inside a
- * transaction call lw_store_rollback. Strings and bytes passed in are not kept. What comes out in a page or
- * list is owned by it and freed with it. */
+ * database, or damaged), "unwritable", "locked", "store" (anything else), "key" (of encryption: see
+ * lw_store_open_sealed; nothing was written). After a failure inside a transaction call lw_store_rollback;
+ * after "key" the transaction may go on as well. Strings and bytes passed in are not kept. What comes out in
+ * a page or list is owned by it and freed with it. */
 #ifndef LW_STORE_STORE_H
 #define LW_STORE_STORE_H
 
@@ -20,6 +21,7 @@
 #define LW_STORE_PAGE_BYTES (1024 * 1024) /* a page ends after the row that passes this */
 
 struct lw_store;
+struct lw_vault; /* store/vault.h */
 
 enum lw_status { LW_PENDING, LW_SUCCEEDED, LW_FAILED, LW_CANCELED };
 const char *lw_status_name(enum lw_status status); /* "pending", "succeeded", "failed", "canceled" */
@@ -29,6 +31,14 @@ bool lw_status_parse(const char *name, enum lw_status *status);
  * database, and creates or upgrades the schema (user_version-like row in table meta; a newer schema is
  * refused). */
 struct lw_store *lw_store_open(const char *path, struct lw_error *error);
+/* The same with the URLs, secrets and settings of webhooks sealed under the vault's first key (NULL: plain).
+ * The vault must outlive the handle. A plain database is sealed at once and then written anew as a whole, so
+ * that no plain text stays in its unused parts (as long as that takes nobody else can write); one under an
+ * old key of the vault is sealed anew; each in one transaction. "key": the database is under no key of the
+ * vault, or it is sealed and there is no vault. Afterwards, when another process changes the key: what was
+ * sealed under the new one has a `problem` here, and webhooks can be neither inserted nor updated ("key").
+ * Everything else goes on. */
+struct lw_store *lw_store_open_sealed(const char *path, const struct lw_vault *vault, struct lw_error *error);
 /* ":memory:" only: no second handle can be opened on it (lw_store_is_private), so its user shares one. */
 bool lw_store_is_private(const struct lw_store *store);
 void lw_store_close(struct lw_store *store); /* NULL is fine */
@@ -60,6 +70,8 @@ struct lw_webhook {
   int64_t failing_since; /* milliseconds: its first failure since its last success; 0: it does not fail. Only
                             read here; enabling a disabled webhook forgets it */
   int64_t created_at, updated_at;
+  char *problem; /* NULL; or why what is sealed could not be opened: a sentence that names the webhook. Then
+                    url, signing_secret, old_secrets and settings are NULL. Only read here */
 };
 struct lw_webhook_list {
   struct lw_webhook *items;
@@ -73,6 +85,8 @@ struct lw_webhook_filter {
 void lw_wipe_text(char **text);                    /* overwrites and frees it; NULL is fine */
 void lw_webhook_clear(struct lw_webhook *webhook); /* frees and wipes its strings */
 void lw_webhook_list_free(struct lw_webhook_list *list);
+/* Replaces what is sealed in the database by copies of what `known` has. False: no memory. */
+bool lw_webhook_copy_sealed(struct lw_webhook *webhook, const struct lw_webhook *known);
 
 bool lw_store_insert_webhook(struct lw_store *, const struct lw_webhook *, struct lw_error *);
 /* Writes all fields of the row with that id; *found says whether there was one. */
@@ -86,6 +100,7 @@ bool lw_store_webhook_fails(struct lw_store *, const struct lw_id *, int64_t now
 /* It had a success: failing_since is 0 again. */
 bool lw_store_webhook_works(struct lw_store *, const struct lw_id *, struct lw_error *);
 bool lw_store_delete_webhook(struct lw_store *, const struct lw_id *, bool *found, struct lw_error *);
+/* "key": it has a problem, which is the message. */
 bool lw_store_get_webhook(struct lw_store *, const struct lw_id *, struct lw_webhook *, bool *found,
                           struct lw_error *);
 bool lw_store_list_webhooks(struct lw_store *, const struct lw_webhook_filter *, struct lw_webhook_list *,

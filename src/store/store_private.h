@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "store/driver.h"
 #include "store/store.h"
+#include "store/vault.h"
 
 /* Statements whose text never changes have a place of their own: no search on the hot paths. */
 enum lw_slot {
@@ -52,6 +53,8 @@ enum lw_slot {
   LW_SQL_PRUNE_ATTEMPTS,
   LW_SQL_PRUNE_DELIVERY,
   LW_SQL_PRUNE_MESSAGE,
+  LW_SQL_KEY,
+  LW_SQL_WEBHOOK_SEAL,
   LW_SQL_SLOTS
 };
 
@@ -66,6 +69,7 @@ struct lw_cached {
 struct lw_store {
   const struct lw_driver *driver;
   struct lw_db *db;
+  const struct lw_vault *vault; /* NULL: the database is plain */
   bool is_private, in_transaction;
   int64_t canceled; /* deliveries, through this handle */
   bool unsettled;   /* something was pruned, and its space not yet given back */
@@ -75,6 +79,21 @@ struct lw_store {
 };
 
 bool lw_schema_prepare(struct lw_store *store, struct lw_error *error);
+
+/* -- sealing (store_sealing.c) ----------------------------------------------------------------------------
+ */
+/* When a handle is opened: seals a plain database, or one under an old key anew. False also with "key". */
+bool lw_sealing_prepare(struct lw_store *store, struct lw_error *error);
+/* In a transaction: false with "key" when the database's key is no longer the one that this handle seals
+ * with. */
+bool lw_sealing_check(struct lw_store *store, struct lw_error *error);
+/* A webhook for the database: its sealed texts are made, the rest is borrowed. To be dropped either way. */
+bool lw_webhook_seal(struct lw_store *store, const struct lw_webhook *webhook, struct lw_webhook *sealed,
+                     struct lw_error *error);
+void lw_webhook_drop_sealed(struct lw_store *store, struct lw_webhook *sealed);
+/* Opens what came from the database. `sealed`: the database was when it was read. One that does not open gets
+ * its `problem`. False: no memory. */
+bool lw_webhook_unseal(struct lw_store *store, struct lw_webhook *webhook, bool sealed);
 
 /* -- statements: fetch, bind, run. Running resets, so a statement is free again afterwards. ------------- */
 struct lw_statement *lw_fixed(struct lw_store *store, enum lw_slot slot, const char *sql,

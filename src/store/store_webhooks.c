@@ -8,6 +8,7 @@
 #define COLUMNS                                                                                              \
   "id, app_id, name, url, format, events, signing_secret, enabled, created_at, updated_at, disabled_reason," \
   " filter, channels, signing, old_secrets, settings, failing_since"
+#define READ_COLUMNS COLUMNS ", (SELECT count(*) FROM keys)"
 
 void lw_wipe_text(char **text) {
   if (*text != NULL) OPENSSL_cleanse(*text, strlen(*text));
@@ -16,18 +17,19 @@ void lw_wipe_text(char **text) {
 }
 
 void lw_webhook_clear(struct lw_webhook *webhook) {
+  lw_wipe_text(&webhook->url); /* Slack's, Discord's and Teams' are secrets as they are */
   lw_wipe_text(&webhook->signing_secret);
   lw_wipe_text(&webhook->old_secrets);
   lw_wipe_text(&webhook->settings);
   free(webhook->app_id);
   free(webhook->name);
-  free(webhook->url);
   free(webhook->format);
   free(webhook->events);
   free(webhook->disabled_reason);
   free(webhook->filter);
   free(webhook->channels);
   free(webhook->signing);
+  free(webhook->problem);
   *webhook = (struct lw_webhook){.enabled = false};
 }
 
@@ -81,6 +83,24 @@ static bool change(struct lw_store *store, struct lw_statement *statement, bool 
   return lw_scope_end(store, &scope, good, error);
 }
 
+/* Seals and binds; `statement` is run as `change` does, where the database's key is still ours. */
+static bool write_webhook(struct lw_store *store, struct lw_statement *statement,
+                          const struct lw_webhook *webhook, bool *found, struct lw_error *error) {
+  struct lw_scope scope;
+  struct lw_webhook sealed;
+  if (!lw_scope_begin(store, &scope, error)) return false;
+  bool good = lw_sealing_check(store, error);
+  if (good) {
+    good = lw_webhook_seal(store, webhook, &sealed, error);
+    if (good) {
+      bind_webhook(store, statement, &sealed);
+      good = change(store, statement, found, error);
+    }
+    lw_webhook_drop_sealed(store, &sealed);
+  }
+  return lw_scope_end(store, &scope, good, error);
+}
+
 bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *webhook,
                              struct lw_error *error) {
   struct lw_statement *statement =
@@ -88,9 +108,7 @@ bool lw_store_insert_webhook(struct lw_store *store, const struct lw_webhook *we
                "INSERT INTO webhooks (" COLUMNS
                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)",
                error);
-  if (statement == NULL) return false;
-  bind_webhook(store, statement, webhook);
-  return change(store, statement, NULL, error);
+  return statement != NULL && write_webhook(store, statement, webhook, NULL, error);
 }
 
 bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *webhook, bool *found,
@@ -102,9 +120,7 @@ bool lw_store_update_webhook(struct lw_store *store, const struct lw_webhook *we
       " signing = $14, old_secrets = $15, settings = $16,"
       " failing_since = CASE WHEN enabled = 0 AND $8 = 1 THEN NULL ELSE failing_since END WHERE id = $1",
       error);
-  if (statement == NULL) return false;
-  bind_webhook(store, statement, webhook);
-  return change(store, statement, found, error);
+  return statement != NULL && write_webhook(store, statement, webhook, found, error);
 }
 
 bool lw_store_disable_webhook(struct lw_store *store, const struct lw_id *id, const char *reason, int64_t now,
@@ -163,8 +179,8 @@ bool lw_store_delete_webhook(struct lw_store *store, const struct lw_id *id, boo
 
 /* -- reading ------------------------------------------------------------------------------------- */
 
-static bool read_webhook(struct lw_row *row, void *context) {
-  struct lw_webhook *webhook = context;
+/* What it reads is to be cleared, also on failure (no memory). */
+static bool read_webhook(struct lw_row *row, struct lw_store *store, struct lw_webhook *webhook) {
   lw_row_id(row, 0, &webhook->id);
   webhook->app_id = lw_row_text(row, 1);
   webhook->name = lw_row_text(row, 2);
@@ -182,24 +198,37 @@ static bool read_webhook(struct lw_row *row, void *context) {
   webhook->old_secrets = lw_row_text(row, 14);
   webhook->settings = lw_row_text(row, 15);
   webhook->failing_since = lw_row_integer(row, 16);
-  return true;
+  if (!row->failed && !lw_webhook_unseal(store, webhook, lw_row_integer(row, 17) != 0)) row->failed = true;
+  return !row->failed;
+}
+
+struct getting {
+  struct lw_store *store;
+  struct lw_webhook *webhook;
+};
+
+static bool read_one(struct lw_row *row, void *context) {
+  struct getting *getting = context;
+  return read_webhook(row, getting->store, getting->webhook);
 }
 
 bool lw_store_get_webhook(struct lw_store *store, const struct lw_id *id, struct lw_webhook *webhook,
                           bool *found, struct lw_error *error) {
   struct lw_statement *statement =
-      lw_fixed(store, LW_SQL_WEBHOOK_GET, "SELECT " COLUMNS " FROM webhooks WHERE id = $1", error);
+      lw_fixed(store, LW_SQL_WEBHOOK_GET, "SELECT " READ_COLUMNS " FROM webhooks WHERE id = $1", error);
   *webhook = (struct lw_webhook){.enabled = false};
   *found = false;
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, id);
   int64_t rows;
-  if (!lw_each(store, statement, read_webhook, webhook, &rows, error)) {
+  struct getting getting = {.store = store, .webhook = webhook};
+  bool good = lw_each(store, statement, read_one, &getting, &rows, error);
+  if (good && webhook->problem != NULL) good = lw_fail(error, "key", "%s", webhook->problem);
+  if (good)
+    *found = rows > 0;
+  else
     lw_webhook_clear(webhook);
-    return false;
-  }
-  *found = rows > 0;
-  return true;
+  return good;
 }
 
 /* -- listing ------------------------------------------------------------------------------------- */
@@ -220,6 +249,7 @@ static bool contains(const char *text, const char *part) {
 }
 
 struct listing {
+  struct lw_store *store;
   const struct lw_webhook_filter *filter;
   struct lw_webhook_list *list;
   int64_t skipped;
@@ -244,7 +274,7 @@ static bool read_listed(struct lw_row *row, void *context) {
   const struct lw_webhook_filter *filter = listing->filter;
   if (filter->limit >= 0 && (int64_t)listing->list->count >= filter->limit) return false;
   struct lw_webhook webhook = {.enabled = false};
-  bool good = read_webhook(row, &webhook) && !row->failed;
+  bool good = read_webhook(row, listing->store, &webhook);
   bool wanted = good && matches(filter, &webhook) && listing->skipped++ >= filter->offset;
   if (wanted && append(row, listing->list, &webhook)) return true;
   lw_webhook_clear(&webhook);
@@ -253,10 +283,10 @@ static bool read_listed(struct lw_row *row, void *context) {
 
 bool lw_store_list_webhooks(struct lw_store *store, const struct lw_webhook_filter *filter,
                             struct lw_webhook_list *list, struct lw_error *error) {
-  struct listing listing = {.filter = filter, .list = list};
+  struct listing listing = {.store = store, .filter = filter, .list = list};
   struct lw_query query;
   *list = (struct lw_webhook_list){.count = 0};
-  lw_query_init(&query, "SELECT " COLUMNS " FROM webhooks WHERE 1 = 1");
+  lw_query_init(&query, "SELECT " READ_COLUMNS " FROM webhooks WHERE 1 = 1");
   if (filter->app_id != NULL) lw_query_text(&query, " AND app_id = ?", filter->app_id);
   lw_query_add(&query, " ORDER BY id");
   bool good = lw_query_each(store, &query, read_listed, &listing, NULL, error);
