@@ -83,6 +83,7 @@ static void push_response(lua_State *L, const struct lw_response *response) {
 }
 
 struct sending {
+  struct waiter waiter;
   struct lw_request *request;
   struct lw_settings *settings;
   char *body;
@@ -95,14 +96,14 @@ static void clear_sending(void *work) {
   free(sending->body);
 }
 
-static bool send_through(struct lw_sender *sender, struct lw_request *request, struct lw_error *error) {
-  struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+static bool send_through(struct lw_sender *sender, struct sending *sending, struct lw_error *error) {
   const struct lw_lane_options options = {.max_in_flight = 1};
   struct lw_lane *lane = lw_lane_open(sender, &options, finished, NULL, NULL, error);
   if (lane == NULL) return false;
-  request->context = &waiter;
-  lw_lane_submit(lane, request);
-  wait_for(&waiter);
+  sending->waiter = (struct waiter){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+  sending->request->context = &sending->waiter;
+  lw_lane_submit(lane, sending->request);
+  wait_for(&sending->waiter);
   lw_lane_close(lane, 0);
   return true;
 }
@@ -112,7 +113,7 @@ static bool run_sending(void *work, struct lw_error *error) {
   struct sending *sending = work;
   struct lw_sender *sender = lw_sender_acquire(error);
   if (sender == NULL) return false;
-  bool ok = send_through(sender, sending->request, error);
+  bool ok = send_through(sender, sending, error);
   lw_sender_release(sender);
   return ok;
 }
