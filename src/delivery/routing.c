@@ -5,7 +5,7 @@
 
 #include "delivery/choice.h"
 
-void lw_routing_init(struct lw_routing *routing, const struct lw_settings *defaults) {
+void lw_routing_init(struct lw_routing *routing, struct lw_settings *defaults) {
   *routing = (struct lw_routing){.version = -1, .defaults = defaults};
 }
 
@@ -67,12 +67,14 @@ static bool is_ours(const struct lw_webhook *webhook, bool *ours, struct lw_erro
 }
 
 /* *ours: false for settings that we cannot read. */
-static bool merge_settings(struct lw_route *route, const struct lw_settings *defaults, bool *ours,
+static bool merge_settings(struct lw_route *route, struct lw_settings *defaults, bool *ours,
                            struct lw_error *error) {
   struct lw_settings *own = lw_settings_parse(route->webhook->settings, error);
   *ours = own != NULL;
   if (own == NULL) return strcmp(error->code, "memory") != 0;
-  route->settings = lw_settings_merge(own, defaults);
+  /* The same for all that say nothing: a curl handle that goes from one to the other needs no setting anew.
+   */
+  route->settings = own->given == 0 ? lw_settings_keep(defaults) : lw_settings_merge(own, defaults);
   lw_settings_drop(own);
   return route->settings != NULL || lw_fail(error, "memory", "out of memory");
 }

@@ -35,7 +35,7 @@ struct lw_route {
 
 struct lw_routing {
   int64_t version; /* -1: never loaded */
-  const struct lw_settings *defaults;
+  struct lw_settings *defaults;
   struct lw_webhook_list list; /* all there are, by id */
   struct lw_route *by_app;     /* sorted by app id */
   struct lw_route **by_id;     /* sorted by id */
@@ -44,7 +44,7 @@ struct lw_routing {
 };
 
 /* `defaults` must outlive it. */
-void lw_routing_init(struct lw_routing *routing, const struct lw_settings *defaults);
+void lw_routing_init(struct lw_routing *routing, struct lw_settings *defaults);
 void lw_routing_free(struct lw_routing *routing);
 /* Reloads when needed, and says so; inside a transaction. */
 bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, bool *reloaded,
