@@ -105,7 +105,7 @@ describe("what happens", function()
         end
       end
       for _, name in ipairs({ "canceled", "webhooks_disabled", "store_failures", "leases_lost", "records_dropped",
-        "logger_errors", "queued", "in_flight", "pending", "due", "oldest_due_seconds" }) do
+        "logger_errors", "queued", "in_flight", "requests", "breakers_open", "pending", "due", "oldest_due_seconds" }) do
         assert.equal(0, stats[name], name)
       end
       assert.is_nil(stats.webhooks)
@@ -195,7 +195,7 @@ describe("what happens", function()
         webhook_disabled_total = "counter", webhook_store_failures_total = "counter", webhook_leases_lost_total = "counter",
         webhook_attempt_duration_seconds = "histogram", webhook_delivery_latency_seconds = "histogram",
         webhook_deliveries_pending = "gauge", webhook_deliveries_due = "gauge", webhook_oldest_due_seconds = "gauge",
-        webhook_in_flight = "gauge", webhook_queued_events = "gauge",
+        webhook_in_flight = "gauge", webhook_requests_running = "gauge", webhook_breakers_open = "gauge", webhook_queued_events = "gauge",
       }) do
         assert.equal(kind, families[name] and families[name].type, name)
       end

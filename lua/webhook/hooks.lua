@@ -148,7 +148,8 @@ end
 --   `errors` (timeout, dns, connect, tls, reset, refused_address, too_large, network, status_3xx, status_4xx, status_5xx,
 --   other); deliveries `given_up` and `canceled`; `webhooks_disabled` (not those that their owner disabled);
 --   `store_failures`, `leases_lost`, `records_dropped`, `logger_errors`.
--- - Now: `queued` events, and deliveries `in_flight`.
+-- - Now: `queued` events; deliveries `in_flight` (claimed), of those `requests` under way; `breakers_open`: webhooks that
+--   fail and are called less and less.
 -- - In the store, whoever sends it: deliveries `pending`, of those `due` (nobody has claimed them), `oldest_due_seconds` (how
 --   long the one that is due longest waits; 0 when none does).
 -- @param options  per_webhook = true adds `webhooks` = { [id] = { pending, due, oldest_due_seconds, succeeded, failed } } for

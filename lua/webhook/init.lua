@@ -61,6 +61,7 @@ end
 --                 logger: a function that gets records { time (ms), level = "info" | "warn" | "error", event, message }, and
 --                 where they apply delivery_id, webhook_id, attempt, status (of the answer), error (a word), reason, count.
 --                 event: "attempt_failed" (it is tried again), "delivery_failed" (given up), "webhook_disabled",
+--                 "webhook_failing" (its breaker opened), "webhook_works" (and closed again),
 --                 "store_failed" (once, until "store_recovered"), "lease_lost", "taken_over" (count deliveries of a dead
 --                 process), "webhooks_unreadable" (count of them cannot be decrypted; once for each count),
 --                 "records_dropped" (count: more than 1000 waited, the oldest went). No secret, URL or body stands in
@@ -68,6 +69,7 @@ end
 --                 caught and counted.
 --
 --                 on_disabled: a function(webhook_id, reason), called the same way when the dispatcher disabled a webhook.
+--
 --                 wait: for an event loop (cqueues, copas, luv, lua-http): a function(fd, seconds) that returns when the
 --                 descriptor `fd` is readable or the time is up. Calls that take a while are then started, and wait with it,
 --                 so that it can let other coroutines run. In nginx none is needed: calls yield there by themselves.

@@ -135,7 +135,9 @@ static void the_longest_numbers_fit(void **state) {
   (void)state;
   struct lw_metrics metrics;
   for (size_t i = 0; i < sizeof metrics / sizeof(int64_t); i++) ((int64_t *)&metrics)[i] = INT64_MAX / 64;
-  struct lw_gauges gauges = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX / 1000};
+  struct lw_gauges gauges;
+  for (size_t i = 0; i < sizeof gauges / sizeof(int64_t); i++) ((int64_t *)&gauges)[i] = INT64_MAX;
+  gauges.oldest_due = INT64_MAX / 1000;
   struct lw_buffer text;
   write(&metrics, &gauges, &text);
   assert_true(text.length < LW_METRICS_MAX_TEXT / 4);

@@ -266,6 +266,8 @@ bool lw_dispatcher_stats_job(struct lw_store *store, void *context, struct lw_er
   stats->since_open = d->metrics;
   stats->now.queued = (int64_t)(d->mailbox.events + d->line.events);
   stats->now.in_flight = d->in_flight;
+  stats->now.requests = d->turns.slots.running;
+  stats->now.broken = lw_turns_broken(&d->turns);
   pthread_mutex_unlock(&d->mutex);
   return true;
 }

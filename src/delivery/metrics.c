@@ -226,6 +226,9 @@ static void write_gauges(const struct lw_gauges *gauges, struct lw_buffer *text)
   lw_buffer_append_char(text, '\n');
   write_single(text, "webhook_in_flight", "gauge", "Deliveries claimed by this dispatcher.",
                gauges->in_flight);
+  write_single(text, "webhook_requests_running", "gauge", "Requests under way.", gauges->requests);
+  write_single(text, "webhook_breakers_open", "gauge", "Webhooks that fail and are called less and less.",
+               gauges->broken);
   write_single(text, "webhook_queued_events", "gauge", "Events that wait to be stored.", gauges->queued);
 }
 

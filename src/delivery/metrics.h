@@ -73,10 +73,12 @@ int64_t lw_metrics_attempts(const struct lw_metrics *metrics); /* of every kind 
 
 /* -- text ----------------------------------------------------------------------------------------- */
 
-/* What is now: `queued` and `in_flight` are this dispatcher's, the rest is the store's. */
+/* What is now: of the store, and of this dispatcher. */
 struct lw_gauges {
   int64_t queued;       /* events in the mailbox */
   int64_t in_flight;    /* deliveries claimed by this dispatcher */
+  int64_t requests;     /* of those: sent, and not answered yet */
+  int64_t broken;       /* webhooks whose breaker is open or half-open here */
   int64_t pending, due; /* deliveries; due: unclaimed, and their time has come */
   int64_t oldest_due;   /* milliseconds since the time of the oldest due one came; 0: there is none */
 };

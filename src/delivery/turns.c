@@ -342,6 +342,14 @@ struct lw_flight *lw_turns_withdraw(struct lw_turns *turns, struct lw_line *line
   return list;
 }
 
+int lw_turns_broken(const struct lw_turns *turns) {
+  int count = 0;
+  for (size_t i = 0; i < LW_TURNS_BUCKETS; i++)
+    for (const struct lw_line *line = turns->lines[i]; line; line = line->next_in_bucket)
+      count += lw_throttle_broken(&line->throttle);
+  return count;
+}
+
 /* -- how much to claim ---------------------------------------------------------------------------- */
 
 static int64_t smaller(int64_t a, int64_t b) {

@@ -99,6 +99,9 @@ void lw_turns_unsent(struct lw_turns *turns, struct lw_flight *flight, int64_t n
 /* What waits in the line leaves it; chained by `next`. */
 struct lw_flight *lw_turns_withdraw(struct lw_turns *turns, struct lw_line *line);
 
+/* How many webhooks fail so that they are called less. */
+int lw_turns_broken(const struct lw_turns *turns);
+
 /* How many deliveries the line should have claimed together, of `most` in the dispatcher of which `claimed`
  * are taken, by all lines: what can be sent soon, and never all. */
 int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t most,

@@ -55,6 +55,8 @@ static int push_stats(lua_State *L, void *work) {
   set_integer(L, "records_dropped", counted->records_dropped);
   set_integer(L, "queued", stats->now.queued);
   set_integer(L, "in_flight", stats->now.in_flight);
+  set_integer(L, "requests", stats->now.requests);
+  set_integer(L, "breakers_open", stats->now.broken);
   set_integer(L, "pending", stats->now.pending);
   set_integer(L, "due", stats->now.due);
   set_seconds(L, "oldest_due_seconds", stats->now.oldest_due);
