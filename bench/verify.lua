@@ -58,7 +58,7 @@ local TICKS = 100 -- of /proc, a second
 
 -- Seconds of processor time that nginx's worker has used.
 local function processor_seconds(app)
-  local worker = shell.check("pgrep -P " .. app.process.pid):match("%d+")
+  local worker = app:workers()[1]
   local fields = {}
   for field in shell.read_file("/proc/" .. worker .. "/stat"):gsub("^.*%) ", ""):gmatch("%S+") do fields[#fields + 1] = field end
   return (fields[12] + fields[13]) / TICKS

@@ -162,11 +162,7 @@ end
 
 --- The process ids of the workers, those that are about to end among them.
 function App:workers()
-  local list = {}
-  for pid in shell.run("pgrep -P " .. self.process.pid):gmatch("%d+") do
-    list[#list + 1] = flavour.whole(tonumber(pid))
-  end
-  return list
+  return self.process:children()
 end
 
 --- Waits until there are `count` workers that are not in the list `old`.

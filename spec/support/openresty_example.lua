@@ -4,7 +4,6 @@ local http = require("socket.http")
 local ltn12 = require("ltn12")
 local nginx_app = require("spec.support.nginx_app")
 local process = require("spec.support.process")
-local shell = require("spec.support.shell")
 local temp = require("spec.support.temp")
 local wait = require("spec.support.wait")
 
@@ -83,15 +82,6 @@ function Example:list(path)
   local status, body = self:get(path)
   assert(status == 200, body)
   return cjson.decode(body)
-end
-
---- The process ids of its workers.
-function Example:workers()
-  local pids = {}
-  for pid in shell.run("pgrep -P " .. self.process.pid):gmatch("%d+") do
-    pids[#pids + 1] = tonumber(pid)
-  end
-  return pids
 end
 
 --- Lets it finish, and removes its folder.

@@ -87,6 +87,15 @@ function process.start(script, options)
   return process.spawn(words, { env = env, cwd = options.cwd })
 end
 
+--- The process ids of its children. (Not by pgrep, which hangs when a sanitizer is preloaded.)
+function Process:children()
+  local pids = {}
+  for pid in (shell.read_file(("/proc/%d/task/%d/children"):format(self.pid, self.pid)) or ""):gmatch("%d+") do
+    pids[#pids + 1] = flavour.whole(tonumber(pid))
+  end
+  return pids
+end
+
 --- The exit code (128 + signal when killed), or nil while it runs.
 function Process:exit_code()
   if not self.code then
