@@ -317,6 +317,8 @@ describe("in nginx", function()
       local clients = {}
       for index, code in ipairs({
         "return hooks:emit(app.event(1)).durable", "return hooks:flush(20)", "return hooks:prune({ older_than = 0 }) >= 0",
+        ("return hooks.webhooks:update(%q, { name = 'n' }).name == 'n'"):format(id),
+        [[return #hooks.webhooks:create({ name = "x", url = "http://127.0.0.1:1/", events = { "app_build_created" } }).id == 36]],
         "return hooks.log:resend() >= 0", ("return app.open(%q) ~= nil"):format(nginx.folder:file("db/webhooks.db")),
         ("return #hooks:send_test(%q, 'job_created').id == 36"):format(id),
         ("return webhook.send({ url = %q, event = app.event(1) }).status == 'succeeded'"):format(receiver.url .. "/slow/1"),
@@ -325,6 +327,7 @@ describe("in nginx", function()
       end
       -- Reads go on meanwhile.
       assert.equal(1, run("return #hooks.log"))
+      assert.equal(1, run("return #hooks.webhooks:list()"))
       assert.equal(1, run("return hooks:stats().attempts"))
       wait.for_condition("a second of turns", LONG, function()
         return run("return app.turns") > 500 and socket.gettime() - began > 1

@@ -83,8 +83,8 @@ static void push_response(lua_State *L, const struct lw_response *response) {
 }
 
 struct sending {
-  struct waiter waiter;
   struct lw_request *request;
+  struct waiter waiter;
   struct lw_settings *settings;
   char *body;
 };
@@ -100,20 +100,22 @@ static bool send_through(struct lw_sender *sender, struct sending *sending, stru
   const struct lw_lane_options options = {.max_in_flight = 1};
   struct lw_lane *lane = lw_lane_open(sender, &options, finished, NULL, NULL, error);
   if (lane == NULL) return false;
-  sending->waiter = (struct waiter){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+  pthread_mutex_init(&sending->waiter.mutex, NULL);
+  pthread_cond_init(&sending->waiter.condition, NULL);
   sending->request->context = &sending->waiter;
   lw_lane_submit(lane, sending->request);
   wait_for(&sending->waiter);
   lw_lane_close(lane, 0);
+  pthread_cond_destroy(&sending->waiter.condition);
+  pthread_mutex_destroy(&sending->waiter.mutex);
   return true;
 }
 
 /* The sender is acquired anew: the hold of the Lua state may end before. */
 static bool run_sending(void *work, struct lw_error *error) {
-  struct sending *sending = work;
   struct lw_sender *sender = lw_sender_acquire(error);
   if (sender == NULL) return false;
-  bool ok = send_through(sender, sending, error);
+  bool ok = send_through(sender, work, error);
   lw_sender_release(sender);
   return ok;
 }

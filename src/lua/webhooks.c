@@ -7,7 +7,7 @@
 #include "delivery/signing.h"
 #include "delivery/webhook_changes.h"
 #include "delivery/webhook_rules.h"
-#include "lua/binding.h"
+#include "lua/pending.h"
 #include "transport/url_credentials.h"
 
 /* What one call works on: read from Lua's values, worked on by a job on the dispatcher's thread, then told to
@@ -17,8 +17,9 @@ struct work {
   struct lw_webhook_changes changes;
   struct lw_webhook_list list;
   struct lw_webhook_filter filter;
+  char *app_id, *query; /* of the filter */
   bool found;
-  const char *secret; /* the new one of a rotation */
+  char *secret; /* the new one of a rotation */
   int64_t overlap;
   bool refused; /* error says why; a job that fails would take what others write down with it */
   struct lw_error error;
@@ -82,18 +83,47 @@ static int not_found(lua_State *L) {
   return lwl_failure(L, &error);
 }
 
-/* The record, or why there is none. `ok`: the job was committed. Wipes the work. */
-static int finish(lua_State *L, struct work *work, bool ok, const struct lw_error *error) {
-  int results = 1;
-  if (!ok || work->refused)
-    results = lwl_failure(L, ok ? &work->error : error);
+static bool tells_failure(lua_State *L, const struct work *work) {
+  if (work->refused)
+    lwl_failure(L, &work->error);
   else if (!work->found)
-    results = not_found(L);
-  else
-    push_webhook(L, &work->webhook);
+    not_found(L);
+  return work->refused || !work->found;
+}
+
+/* The record, or why there is none. */
+static int push_record(lua_State *L, void *context) {
+  const struct work *work = context;
+  if (tells_failure(L, work)) return 3;
+  push_webhook(L, &work->webhook);
+  return 1;
+}
+
+static int push_deleted(lua_State *L, void *context) {
+  if (tells_failure(L, context)) return 3;
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int push_list(lua_State *L, void *context) {
+  const struct work *work = context;
+  lua_createtable(L, (int)work->list.count, 0);
+  for (size_t i = 0; i < work->list.count; i++) {
+    push_webhook(L, &work->list.items[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* Wipes what may be secret. */
+static void clear_work(void *context) {
+  struct work *work = context;
   lw_webhook_clear(&work->webhook);
   lw_webhook_changes_clear(&work->changes);
-  return results;
+  lw_webhook_list_free(&work->list);
+  lw_wipe_text(&work->secret);
+  free(work->app_id);
+  free(work->query);
 }
 
 /* -- reading ------------------------------------------------------------------------------------------- */
@@ -215,76 +245,84 @@ static bool list_job(struct lw_store *store, void *context, struct lw_error *err
 
 /* -- calls --------------------------------------------------------------------------------------------- */
 
-/* handle:webhook_create(fields) */
-static int create(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct work work = {.webhook.enabled = true, .found = true};
-  struct lw_error error;
-  lwl_new_id(&work.webhook.id);
-  bool ok = read_changes(L, &work.changes, &error) && lw_webhook_change(&work.webhook, &work.changes, &error);
-  work.webhook.created_at = work.webhook.updated_at = now();
-  ok = ok && lw_webhook_check(&work.webhook, &error) &&
-       lw_dispatcher_write(dispatcher, insert_job, &work, &error);
-  return finish(L, &work, ok, &error);
+#define KIND(reads, writes, pushes) \
+  { .size = sizeof(struct work), .read = (reads), .write = (writes), .push = (pushes), .clear = clear_work }
+
+static int call(lua_State *L) {
+  return lwl_do_command(L, lwl_check_dispatcher(L), lwl_completions(L));
 }
 
-static int get(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct work work = {0};
+static bool read_new(lua_State *L, struct work *work, struct lw_error *error) {
+  struct lw_webhook *webhook = &work->webhook;
+  lwl_new_id(&webhook->id);
+  webhook->enabled = true;
+  webhook->created_at = webhook->updated_at = now();
+  work->found = true;
+  return read_changes(L, &work->changes, error) && lw_webhook_change(webhook, &work->changes, error) &&
+         lw_webhook_check(webhook, error);
+}
+
+/* handle:webhook_create(fields) */
+static int create(lua_State *L) {
+  static const struct lwl_kind kind = KIND(NULL, insert_job, push_record);
   struct lw_error error;
-  if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
-  bool ok = lw_dispatcher_read(dispatcher, get_job, &work, &error);
-  return finish(L, &work, ok, &error);
+  lwl_check_dispatcher(L);
+  struct work *work = lwl_new_work(L, &kind);
+  return read_new(L, work, &error) ? call(L) : lwl_failure(L, &error);
+}
+
+/* handle:webhook_get(id) */
+static int get(lua_State *L) {
+  static const struct lwl_kind kind = KIND(get_job, NULL, push_record);
+  lwl_check_dispatcher(L);
+  struct work *work = lwl_new_work(L, &kind);
+  return lwl_read_id(L, 2, &work->webhook.id) ? call(L) : not_found(L);
 }
 
 /* handle:webhook_update(changes, id) */
 static int update(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct work work = {0};
+  static const struct lwl_kind kind = KIND(NULL, update_job, push_record);
   struct lw_error error;
-  if (!lwl_read_id(L, 3, &work.webhook.id)) return not_found(L);
-  bool ok =
-      read_changes(L, &work.changes, &error) && lw_dispatcher_write(dispatcher, update_job, &work, &error);
-  return finish(L, &work, ok, &error);
+  lwl_check_dispatcher(L);
+  struct work *work = lwl_new_work(L, &kind);
+  if (!lwl_read_id(L, 3, &work->webhook.id)) return not_found(L);
+  return read_changes(L, &work->changes, &error) ? call(L) : lwl_failure(L, &error);
 }
 
 /* handle:webhook_rotate(id, secret, overlap in ms) */
 static int rotate(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct work work = {.secret = luaL_checkstring(L, 3), .overlap = (int64_t)luaL_checknumber(L, 4)};
-  struct lw_error error;
-  if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
-  bool ok = lw_dispatcher_write(dispatcher, rotate_job, &work, &error);
-  return finish(L, &work, ok, &error);
+  static const struct lwl_kind kind = KIND(NULL, rotate_job, push_record);
+  const char *secret = luaL_checkstring(L, 3);
+  int64_t overlap = (int64_t)luaL_checknumber(L, 4);
+  lwl_check_dispatcher(L);
+  struct work *work = lwl_new_work(L, &kind);
+  if (!lwl_read_id(L, 2, &work->webhook.id)) return not_found(L);
+  work->secret = lwl_copy_text(L, secret);
+  work->overlap = overlap;
+  return call(L);
 }
 
+/* handle:webhook_delete(id) */
 static int delete (lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
-  struct work work = {0};
-  struct lw_error error;
-  if (!lwl_read_id(L, 2, &work.webhook.id)) return not_found(L);
-  if (!lw_dispatcher_write(dispatcher, delete_job, &work, &error)) return lwl_failure(L, &error);
-  if (!work.found) return not_found(L);
-  lua_pushboolean(L, true);
-  return 1;
+  static const struct lwl_kind kind = KIND(NULL, delete_job, push_deleted);
+  lwl_check_dispatcher(L);
+  struct work *work = lwl_new_work(L, &kind);
+  return lwl_read_id(L, 2, &work->webhook.id) ? call(L) : not_found(L);
 }
 
+/* handle:webhook_list { app_id, query, limit, offset } */
 static int list(lua_State *L) {
-  struct lw_dispatcher *dispatcher = lwl_check_dispatcher(L);
+  static const struct lwl_kind kind = KIND(list_job, NULL, push_list);
+  lwl_check_dispatcher(L);
   luaL_checktype(L, 2, LUA_TTABLE);
-  struct work work = {.filter = {.app_id = lwl_string_field(L, 2, "app_id"),
-                                 .query = lwl_string_field(L, 2, "query"),
-                                 .limit = (int64_t)lwl_number_field(L, 2, "limit", 1000),
-                                 .offset = (int64_t)lwl_number_field(L, 2, "offset", 0)}};
-  struct lw_error error;
-  if (!lw_dispatcher_read(dispatcher, list_job, &work, &error)) return lwl_failure(L, &error);
-  lua_createtable(L, (int)work.list.count, 0);
-  for (size_t i = 0; i < work.list.count; i++) {
-    push_webhook(L, &work.list.items[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  lw_webhook_list_free(&work.list);
-  return 1;
+  struct work *work = lwl_new_work(L, &kind);
+  work->app_id = lwl_copy_text(L, lwl_string_field(L, 2, "app_id"));
+  work->query = lwl_copy_text(L, lwl_string_field(L, 2, "query"));
+  work->filter = (struct lw_webhook_filter){.app_id = work->app_id,
+                                            .query = work->query,
+                                            .limit = (int64_t)lwl_number_field(L, 2, "limit", 1000),
+                                            .offset = (int64_t)lwl_number_field(L, 2, "offset", 0)};
+  return call(L);
 }
 
 const luaL_Reg lwl_webhook_methods[] = {{"webhook_create", create},
