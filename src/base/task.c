@@ -1,8 +1,8 @@
 #include "base/task.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,29 +305,15 @@ static void *help(void *argument) {
   return NULL;
 }
 
-/* Signals belong to the host program: our threads block them all. */
-static int start_helper(struct lw_task *task) {
-  sigset_t all, before;
-  pthread_attr_t detached;
-  pthread_t thread;
-  pthread_attr_init(&detached);
-  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failed = pthread_create(&thread, &detached, help, task);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&detached);
-  return failed;
-}
-
 bool lw_task_spawn(struct lw_task *task, void (*run)(struct lw_task *), struct lw_error *error) {
   if (atomic_fetch_add(&helpers, 1) >= LW_MAX_HELPERS) {
     atomic_fetch_sub(&helpers, 1);
     return lw_fail(error, "busy", "more than %d calls of this kind run already: try later", LW_MAX_HELPERS);
   }
   task->run = run;
-  int failed = start_helper(task);
-  if (failed == 0) return true;
+  pthread_t thread;
+  int failed = lw_thread_start(&thread, help, task);
+  if (failed == 0) return pthread_detach(thread) == 0;
   atomic_fetch_sub(&helpers, 1);
   return lw_fail(error, "thread", "cannot start a thread: %s", strerror(failed));
 }

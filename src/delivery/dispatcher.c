@@ -1,12 +1,12 @@
 #include "delivery/dispatcher.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
+#include "base/thread.h"
 #include "delivery/mailbox.h"
 #include "store/vault.h"
 
@@ -23,6 +23,7 @@ static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_erro
   d->store = lw_store_open_sealed(path, d->options.vault, error);
   if (d->store == NULL) return false;
   if (lw_store_is_private(d->store)) return true;
+  lw_keeper_start(&d->keeper, path, d->options.vault, d->store);
   d->reader.store = lw_store_open_sealed(path, d->options.vault, error);
   return d->reader.store != NULL;
 }
@@ -35,13 +36,8 @@ static bool open_lane(struct lw_dispatcher *d, struct lw_error *error) {
   return d->lane != NULL;
 }
 
-/* Signals belong to the host program: our thread blocks them all. */
 static bool start_thread(struct lw_dispatcher *d, struct lw_error *error) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failed = pthread_create(&d->thread, NULL, lw_engine_run, d);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  int failed = lw_thread_start(&d->thread, lw_engine_run, d);
   return failed == 0 ||
          lw_fail(error, "thread", "cannot start the dispatcher's thread: %s", strerror(failed));
 }
@@ -66,6 +62,7 @@ static void dispose(struct lw_dispatcher *d) {
   lw_bodies_free(&d->bodies);
   lw_record_queue_clear(&d->staged_records);
   lw_reader_dispose(d);
+  lw_keeper_stop(&d->keeper);
   lw_store_close(d->store);
   lw_vault_free(d->options.vault);
   pthread_mutex_destroy(&d->mutex);

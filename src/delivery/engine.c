@@ -283,6 +283,7 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   if (ok) {
     if (!relaxed) d->synced_at = began;
     d->unsynced = relaxed;
+    lw_keeper_tell(&d->keeper, d->store);
     return true;
   }
   count_returned(d, 1);

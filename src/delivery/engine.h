@@ -11,6 +11,7 @@
 #include "delivery/claims.h"
 #include "delivery/dispatcher.h"
 #include "delivery/flight.h"
+#include "delivery/keeper.h"
 #include "delivery/reader.h"
 #include "delivery/routing.h"
 #include "delivery/turns.h"
@@ -34,6 +35,7 @@ struct lw_dispatcher {
   struct lw_id id;
   struct lw_store *store; /* the engine's */
   struct lw_reader reader;
+  struct lw_keeper keeper;
   struct lw_sender *sender;
   struct lw_lane *lane;
   pthread_t thread;

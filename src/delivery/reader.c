@@ -1,9 +1,9 @@
 #include "delivery/reader.h"
 
-#include <signal.h>
 #include <string.h>
 
 #include "base/exit_gate.h"
+#include "base/thread.h"
 #include "delivery/mailbox.h"
 
 void lw_reader_init(struct lw_dispatcher *d) {
@@ -67,20 +67,10 @@ static void *read_for_others(void *context) {
   return NULL;
 }
 
-/* Signals belong to the host program: our thread blocks them all. */
-static int start_thread(struct lw_dispatcher *d) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failed = pthread_create(&d->reader.thread, NULL, read_for_others, d);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return failed;
-}
-
 bool lw_reader_start(struct lw_dispatcher *d, struct lw_command *command, struct lw_error *error) {
   struct lw_reader *reader = &d->reader;
   pthread_mutex_lock(&reader->mutex);
-  int failed = reader->running ? 0 : start_thread(d);
+  int failed = reader->running ? 0 : lw_thread_start(&reader->thread, read_for_others, d);
   if (failed == 0) {
     reader->running = true;
     command->next = NULL;

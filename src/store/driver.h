@@ -45,6 +45,12 @@ struct lw_driver {
    * stays in it. Waits for the write lock, and needs as much free space again. */
   bool (*rewrite)(struct lw_db *db, struct lw_error *error);
 
+  /* The write-ahead log (store.h); a database without one has nothing to do. limit_log: from so many pages on
+   * a commit makes a checkpoint. */
+  void (*limit_log)(struct lw_db *db, int pages);
+  int (*log_pages)(const struct lw_db *db);
+  void (*checkpoint)(struct lw_db *db);
+
   struct lw_statement *(*prepare)(struct lw_db *db, const char *sql, struct lw_error *error);
   void (*finalize)(struct lw_statement *statement); /* NULL is fine */
   void (*bind_integer)(struct lw_statement *statement, int parameter, int64_t value);

@@ -19,10 +19,9 @@
 #define BUSY_PAUSE_MS 20
 #define USER_SPACE 4096     /* bytes for a user's entry in the system's list */
 #define BUSY_FIRST_PAUSES 5 /* shorter ones, 1 ms and doubling: most locks are held for one commit */
-#define PRAGMAS                       \
-  "PRAGMA synchronous = FULL;"        \
-  "PRAGMA cache_size = -65536;"       \
-  "PRAGMA wal_autocheckpoint = 2000;" \
+#define PRAGMAS                 \
+  "PRAGMA synchronous = FULL;"  \
+  "PRAGMA cache_size = -65536;" \
   "PRAGMA foreign_keys = OFF;"
 
 struct lw_db {
@@ -31,8 +30,10 @@ struct lw_db {
   _Atomic int64_t wait_until; /* ticks; set by any thread */
   int64_t busy_since;         /* ticks; when the last wait for a lock began */
   sqlite3_stmt *begin, *commit, *rollback;
-  bool shrinks; /* the file was made so that it can */
-  bool relaxed; /* commits are not synced */
+  bool shrinks;  /* the file was made so that it can */
+  bool relaxed;  /* commits are not synced */
+  int log_pages; /* after the last commit */
+  int log_limit; /* from so many on a commit moves them into the database */
 };
 
 struct lw_statement {
@@ -234,6 +235,27 @@ static void close_db(struct lw_db *db) {
   free(db);
 }
 
+static void checkpoint(struct lw_db *db) {
+  sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+/* In place of SQLite's automatic checkpoints, which are such a hook too. */
+static int note_log(void *context, sqlite3 *handle, const char *name, int pages) {
+  struct lw_db *db = context;
+  (void)handle, (void)name;
+  db->log_pages = pages;
+  if (pages >= db->log_limit) checkpoint(db);
+  return SQLITE_OK;
+}
+
+static void limit_log(struct lw_db *db, int pages) {
+  db->log_limit = pages;
+}
+
+static int log_pages(const struct lw_db *db) {
+  return db->log_pages;
+}
+
 static struct lw_db *open_db(const char *path, struct lw_error *error) {
   bool in_memory = strcmp(path, ":memory:") == 0;
   if (!in_memory && !prepare_file(path, error)) return NULL;
@@ -249,6 +271,8 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
   }
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
+  db->log_limit = INT_MAX;
+  if (code == SQLITE_OK) sqlite3_wal_hook(db->handle, note_log, db);
   if (code == SQLITE_OK ? set_up(db, in_memory, error) : fail(db, code, error)) return db;
   close_db(db);
   return NULL;
@@ -425,6 +449,9 @@ const struct lw_driver lw_sqlite_driver = {
     .shrink = shrink,
     .settle = settle,
     .rewrite = rewrite,
+    .limit_log = limit_log,
+    .log_pages = log_pages,
+    .checkpoint = checkpoint,
     .prepare = prepare,
     .finalize = finalize,
     .bind_integer = bind_integer,

@@ -38,6 +38,7 @@ struct lw_store *lw_store_open_sealed(const char *path, const struct lw_vault *v
   store->vault = vault;
   store->is_private = strcmp(path, ":memory:") == 0;
   store->db = store->driver->open(path, error);
+  if (store->db != NULL) store->driver->limit_log(store->db, LW_STORE_LOG_PAGES);
   if (store->db != NULL && lw_schema_prepare(store, error) && lw_sealing_prepare(store, error)) return store;
   lw_store_close(store);
   return NULL;
@@ -67,6 +68,18 @@ void lw_store_close(struct lw_store *store) {
 
 void lw_store_relax(struct lw_store *store, bool relaxed) {
   store->driver->relax(store->db, relaxed);
+}
+
+void lw_store_leave_checkpoints(struct lw_store *store) {
+  store->driver->limit_log(store->db, LW_STORE_LOG_MOST_PAGES);
+}
+
+int lw_store_log_pages(const struct lw_store *store) {
+  return store->driver->log_pages(store->db);
+}
+
+void lw_store_checkpoint(struct lw_store *store) {
+  store->driver->checkpoint(store->db);
 }
 
 bool lw_store_begin(struct lw_store *store, struct lw_error *error) {

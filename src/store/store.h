@@ -54,6 +54,17 @@ bool lw_store_begin(struct lw_store *store, struct lw_error *error); /* takes th
 bool lw_store_commit(struct lw_store *store, struct lw_error *error);
 void lw_store_rollback(struct lw_store *store);
 
+/* -- the write-ahead log -------------------------------------------------------------------------- */
+#define LW_STORE_LOG_PAGES 2000 /* 8 MiB: so long the log may get before it is moved into the database */
+#define LW_STORE_LOG_MOST_PAGES 16000 /* and so long while somebody else is to do it */
+/* Another handle does the checkpoints; this one's commits do them only when the log grows past the second. */
+void lw_store_leave_checkpoints(struct lw_store *store);
+/* Pages in the log after the last commit through this handle. */
+int lw_store_log_pages(const struct lw_store *store);
+/* Moves what the log holds into the database, while others read and write; never waits for them. What fails
+ * is done by the next one. */
+void lw_store_checkpoint(struct lw_store *store);
+
 /* -- webhooks ------------------------------------------------------------------------------------ */
 struct lw_webhook {
   struct lw_id id;

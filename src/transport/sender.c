@@ -1,13 +1,13 @@
 #include "transport/sender.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/exit_gate.h"
+#include "base/thread.h"
 #include "transport/sender_loop.h"
 
 enum { MAX_IN_FLIGHT = 1024 };
@@ -33,16 +33,6 @@ static void initialize(void) {
 
 /* -- the shared instance --------------------------------------------------------------------------- */
 
-/* The host program's signal handlers must run on its own threads. */
-static int start_thread(struct lw_sender *sender) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failed = pthread_create(&sender->thread, NULL, lw_sender_run, sender);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return failed;
-}
-
 static void free_sender(struct lw_sender *sender) {
   lw_sender_dispose(sender);
   pthread_mutex_destroy(&sender->mutex);
@@ -58,7 +48,7 @@ static struct lw_sender *new_sender(struct lw_error *error) {
   pthread_mutex_init(&sender->mutex, NULL);
   sender->owner = getpid();
   bool prepared = lw_sender_prepare(sender, error);
-  int failed = prepared ? start_thread(sender) : 0;
+  int failed = prepared ? lw_thread_start(&sender->thread, lw_sender_run, sender) : 0;
   if (failed) lw_fail(error, "network", "the sender's thread could not start: %s", strerror(failed));
   if (prepared && !failed) return sender;
   free_sender(sender);
