@@ -17,9 +17,9 @@
 
 #define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_MS 20
-#define USER_SPACE 4096     /* bytes for a user's entry in the system's list */
-/* First shorter ones, in microseconds: most locks are held for one commit, and who looks rarely is passed over
- * by a process that commits without a break. */
+#define USER_SPACE 4096 /* bytes for a user's entry in the system's list */
+/* First shorter ones, in microseconds: most locks are held for one commit, and who looks rarely is passed
+ * over by a process that commits without a break. */
 #define BUSY_SHORT_PAUSE 200
 #define BUSY_SHORT_PAUSES 50
 #define PRAGMAS                       \
