@@ -275,6 +275,16 @@ describe("in nginx", function()
     assert.equal(1, run(("return app.open(%q):stats().pending + 1"):format(path)))
   end)
 
+  it("works as well without the semaphores of lua-resty-core", function()
+    start({ http = [[
+      init_by_lua_block { package.preload["ngx.semaphore"] = function() error("there is none") end }]] .. START })
+    make_hook()
+    assert.is_true(run("return hooks:emit(app.event(1)).durable"))
+    assert.is_true(run("return hooks:drain(10)"))
+    assert.equal(1, run("return hooks.log:count()"))
+    assert.is_nil(run("return hooks.way.reader"))
+  end)
+
   it("drain and flush say when their time is up", function()
     start()
     make_hook("/hang")

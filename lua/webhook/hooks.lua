@@ -101,12 +101,14 @@ local function emit(self, list, options, what)
   return self.way:call("emit", list, apps, options.id, true, presentations, channels)
 end
 
---- Says what happened. Returns once it is on disk, or with durable = false once it is queued.
+--- Says what happened. Returns once it is on disk, or with durable = false once it is queued; so it does too in those phases
+-- of nginx that cannot wait (log, header_filter, body_filter, set, balancer): the message's `durable` says which.
 -- @param event    { event = name, data = {…} }
 -- @param options  app_id (default data.appId), id (idempotency key: if the app used it before, within
 --                 idempotency_window, nothing is sent and the first message comes back), durable (true), channels (a list:
 --                 of the webhooks that have channels, only those with one of these get it)
--- @return the message { id, event, app_id, deliveries, duplicate }, or nil, message, code ("invalid_event", "busy", "full", …)
+-- @return the message { id, event, app_id, durable, deliveries, duplicate } (only queued: without the last two), or
+--         nil, message, code ("invalid_event", "busy", "full", …)
 function hooks:emit(event, options)
   options = options or {}
   check.options(options, EMIT, "emit", 2)

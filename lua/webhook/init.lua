@@ -72,7 +72,13 @@ end
 --
 --                 wait: for an event loop (cqueues, copas, luv, lua-http): a function(fd, seconds) that returns when the
 --                 descriptor `fd` is readable or the time is up. Calls that take a while are then started, and wait with it,
---                 so that it can let other coroutines run. In nginx none is needed: calls yield there by themselves.
+--                 so that it can let other coroutines run; in Lua 5.1 not from iterators (`log:each()`) and metamethods
+--                 (`log[id]`), where no coroutine can wait.
+--
+-- In nginx calls yield by themselves. Open in init_worker_by_lua and close in exit_worker_by_lua; nobody is served in these two,
+-- and calls block there. A dispatcher opened there lasts as long as its worker: it hands records to `logger` by itself, and
+-- claims nothing more once the worker is to end; opened elsewhere, call hooks:poll() from a timer. In log_by_lua and other
+-- phases that cannot wait all but emit return nil, message, "phase": use ngx.timer.at. `logger` must not wait.
 --
 --                 encryption_key: 32 random bytes, or 64 hex digits (`openssl rand -hex 32`). The URLs, signing secrets and
 --                 settings (headers, proxies, credentials) of webhooks are then stored under AES-256-GCM; names, events,

@@ -17,8 +17,11 @@
 
 #define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_MS 20
-#define USER_SPACE 4096     /* bytes for a user's entry in the system's list */
-#define BUSY_FIRST_PAUSES 5 /* shorter ones, 1 ms and doubling: most locks are held for one commit */
+#define USER_SPACE 4096 /* bytes for a user's entry in the system's list */
+/* First shorter ones, in microseconds: most locks are held for one commit, and who looks rarely is passed
+ * over by a process that commits without a break. */
+#define BUSY_SHORT_PAUSE 200
+#define BUSY_SHORT_PAUSES 50
 #define PRAGMAS                 \
   "PRAGMA synchronous = FULL;"  \
   "PRAGMA cache_size = -65536;" \
@@ -60,7 +63,7 @@ static int wait_for_lock(void *context, int tries) {
   int64_t end = db->busy_since + BUSY_TIMEOUT_MS * 1000;
   int64_t limit = atomic_load(&db->wait_until);
   if (now >= (limit < end ? limit : end)) return 0;
-  sqlite3_sleep(tries < BUSY_FIRST_PAUSES ? 1 << tries : BUSY_PAUSE_MS);
+  usleep(tries < BUSY_SHORT_PAUSES ? BUSY_SHORT_PAUSE : BUSY_PAUSE_MS * 1000);
   return 1;
 }
 
