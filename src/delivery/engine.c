@@ -242,7 +242,6 @@ static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   if (!lw_store_take_over(d->store, now, &freed, error)) return false;
   lw_observe_taken_over(d, freed);
   if (!count_dispatchers(d, error)) return false;
-  d->renew = true;
   d->heartbeat_at = now + d->options.lease / 3;
   if (freed > 0) d->claim_at = 0;
   return true;
@@ -269,6 +268,16 @@ static bool may_relax(const struct lw_dispatcher *d) {
   return d->taken == NULL && !d->winding_down && !sync_is_due(d);
 }
 
+/* What was noted in memory and has not come to be in the store. */
+static void forget(struct lw_dispatcher *d) {
+  count_returned(d, 1);
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) flight->line->known_good = 0;
+  lw_claims_forget(d);
+  d->claim_at = 0; /* what it claimed waits in the store as before */
+  d->heartbeat_at = 0;
+  d->routing.version = -1;
+}
+
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   bool relaxed = may_relax(d);
   int64_t began = now_ticks(d);
@@ -284,11 +293,11 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
     if (!relaxed) d->synced_at = began;
     d->unsynced = relaxed;
     lw_keeper_tell(&d->keeper, d->store);
+    d->renew = true; /* the first one that is committed makes the lease */
     return true;
   }
-  count_returned(d, 1);
   lw_store_rollback(d->store);
-  d->routing.version = -1;
+  forget(d);
   return false;
 }
 
@@ -349,8 +358,6 @@ static void after_commit(struct lw_dispatcher *d) {
 }
 
 static void after_failure(struct lw_dispatcher *d, const struct lw_error *error) {
-  lw_claims_forget(d);
-  d->claim_at = 0; /* what it claimed waits in the store as before */
   pthread_mutex_lock(&d->mutex);
   lw_observe_failure(d, error);
   struct lw_command *finished = lw_mailbox_answer(d, false, error);
