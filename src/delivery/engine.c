@@ -67,7 +67,8 @@ static enum lw_throttle_result result_of(const struct lw_verdict *verdict) {
   return verdict->kind == LW_VERDICT_AGAIN ? LW_THROTTLE_BAD : LW_THROTTLE_NEUTRAL;
 }
 
-/* What it says about its webhook. When that breaks, what waits for it goes back to the store. */
+/* What it says about its webhook. When that breaks, or wants to be left alone for long, what waits for it
+ * goes back to the store. */
 static void judge_line(struct lw_dispatcher *d, struct lw_flight *flight) {
   struct lw_line *line = flight->line;
   int64_t now = now_ticks(d);
@@ -76,7 +77,8 @@ static void judge_line(struct lw_dispatcher *d, struct lw_flight *flight) {
   if (flight->verdict.pause > 0) lw_throttle_hold(&line->throttle, now + flight->verdict.pause * 1000);
   flight->broke = !broken && lw_throttle_broken(&line->throttle);
   flight->mended = broken && !lw_throttle_broken(&line->throttle);
-  if (flight->broke) withdraw(d, lw_turns_withdraw(&d->turns, line));
+  if (flight->broke || flight->verdict.pause * 1000 > LW_TURNS_AHEAD)
+    withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
 /* -- what the sender calls, on its thread ------------------------------------------------------- */
@@ -256,11 +258,8 @@ static bool record_returned(struct lw_dispatcher *d, struct lw_error *error) {
 
 /* Those that returned are no longer claimed by us: by the transaction that says so, or not at all. */
 static void count_returned(struct lw_dispatcher *d, int sign) {
-  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) {
-    d->claimed.count += sign;
-    d->claimed.bytes += (size_t)sign * flight->body_length;
-    flight->line->claims += sign;
-  }
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next)
+    lw_claims_count(&d->claimed, flight, sign);
 }
 
 /* What nobody is told that it is on disk may come to it a little later. */
@@ -310,7 +309,7 @@ static void free_flights(struct lw_flight *flight) {
   }
 }
 
-/* What is planned is newest first. */
+/* What is planned is newest first. A webhook may have gone after that, in the same transaction. */
 static void line_up(struct lw_dispatcher *d) {
   struct lw_flight *list = NULL;
   while (d->planned) {
@@ -324,7 +323,9 @@ static void line_up(struct lw_dispatcher *d) {
     lw_turns_add(&d->turns, list);
     list = next;
   }
+  if (d->sweeping) lw_turns_each(&d->turns, drop_unrouted, d);
   d->claimed.count += d->planning.count;
+  d->claimed.slow += d->planning.slow;
   d->claimed.bytes += d->planning.bytes;
   d->planning = (struct lw_load){.count = 0};
 }
@@ -393,8 +394,7 @@ static int64_t ticks_left(const struct lw_dispatcher *d, int64_t until) {
 /* Milliseconds that the engine may sleep when nobody wakes it. */
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
-  if (lw_claims_wanted(d)) return 0;
-  if (!d->closing && !d->retired && d->claim_at < next) next = d->claim_at;
+  if (lw_claims_next(d) < next) next = lw_claims_next(d);
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);

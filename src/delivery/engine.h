@@ -24,6 +24,7 @@ struct lw_command_list {
 
 struct lw_load { /* flights in memory */
   int64_t count;
+  int64_t slow; /* of those: claimed for lines that were not prompt */
   size_t bytes; /* of their bodies */
 };
 
@@ -60,11 +61,11 @@ struct lw_dispatcher {
   struct lw_routing routing; /* from here on: the engine's own */
   struct lw_bodies bodies;   /* of the event that is being stored */
   struct lw_id_generator ids;
-  struct lw_command *taken;         /* in the running transaction */
-  struct lw_flight *returned;       /* outcomes in the running transaction */
-  struct lw_flight *planned;        /* claimed in it, to be submitted after the commit */
-  struct lw_load planning, claimed; /* of `planned`; of all that wait, run or have returned */
-  struct lw_line *hungry;           /* lines that may claim more */
+  struct lw_command *taken;             /* in the running transaction */
+  struct lw_flight *returned;           /* outcomes in the running transaction */
+  struct lw_flight *planned;            /* claimed in it, to be submitted after the commit */
+  struct lw_load planning, claimed;     /* of `planned`; of all that wait, run or have returned */
+  struct lw_line *hungry, *last_hungry; /* lines that may claim more; last: only where there is a first */
   struct lw_walk walk;
   int64_t heartbeat_at, claim_at;        /* wall clock, milliseconds */
   int64_t synced_at;                     /* ticks: when the last commit that waited for the disk began */
