@@ -218,7 +218,7 @@ static bool count_dispatchers(struct lw_dispatcher *d, struct lw_error *error) {
 }
 
 static int64_t sync_due(const struct lw_dispatcher *d) {
-  return d->unsynced ? d->synced_at + LW_SYNC_MS * 1000 : INT64_MAX;
+  return d->unsynced ? d->sync_at : INT64_MAX;
 }
 
 /* A commit that waits for the disk has to write something to do so: the lease, say. */
@@ -277,20 +277,24 @@ static void forget(struct lw_dispatcher *d) {
   d->routing.version = -1;
 }
 
+/* After a commit that wrote something: one that waited for the disk took those before it along. */
+static void note_sync(struct lw_dispatcher *d, bool relaxed) {
+  if (relaxed && !d->unsynced) d->sync_at = now_ticks(d) + LW_SYNC_MS * 1000;
+  d->unsynced = relaxed;
+}
+
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   bool relaxed = may_relax(d);
-  int64_t began = now_ticks(d);
+  int64_t written = lw_store_written(d->store);
   lw_observe_begin(d);
   count_returned(d, -1);
-  lw_store_relax(d->store, relaxed);
-  bool ok = lw_store_begin(d->store, error) && keep_lease(d, error) && lw_engine_refresh(d, error) &&
-            record_returned(d, error);
+  bool ok = lw_store_relax(d->store, relaxed, error) && lw_store_begin(d->store, error) &&
+            keep_lease(d, error) && lw_engine_refresh(d, error) && record_returned(d, error);
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
   ok = ok && lw_claims_take(d, error) && lw_store_commit(d->store, error);
   if (ok) {
-    if (!relaxed) d->synced_at = began;
-    d->unsynced = relaxed;
+    if (lw_store_written(d->store) != written) note_sync(d, relaxed);
     d->renew = true; /* the first one that is committed makes the lease */
     return true;
   }
@@ -485,8 +489,8 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
 
 static void give_back_claims(struct lw_dispatcher *d) {
   struct lw_error ignored; /* the lease ends by itself if this fails */
-  lw_store_relax(d->store, false);
-  bool ok = lw_store_begin(d->store, &ignored) && lw_store_release_all(d->store, &d->id, &ignored) &&
+  bool ok = lw_store_relax(d->store, false, &ignored) && lw_store_begin(d->store, &ignored) &&
+            lw_store_release_all(d->store, &d->id, &ignored) &&
             lw_store_forget_dispatcher(d->store, &d->id, &ignored) && lw_store_commit(d->store, &ignored);
   if (!ok) lw_store_rollback(d->store);
 }

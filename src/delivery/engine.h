@@ -67,9 +67,10 @@ struct lw_dispatcher {
   struct lw_load planning, claimed;     /* of `planned`; of all that wait, run or have returned */
   struct lw_line *hungry, *last_hungry; /* lines that may claim more; last: only where there is a first */
   struct lw_walk walk;
-  int64_t heartbeat_at, claim_at;        /* wall clock, milliseconds */
-  int64_t synced_at;                     /* ticks: when the last commit that waited for the disk began */
-  bool unsynced;                         /* one that did not wait came after it */
+  int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
+  int64_t
+      sync_at; /* ticks: when what was committed without waiting for the disk has to be there, if unsynced */
+  bool unsynced;
   int64_t retry_pause;                   /* milliseconds to wait after a failed transaction */
   bool renew;                            /* there is a lease */
   bool sweeping;                         /* a webhook went: its line is to be freed after the commit */
