@@ -19,8 +19,8 @@
 enum { RECEIVER_PEERS = 256, RECEIVER_TEXT = 4096, RECEIVER_REQUESTS = 20000 };
 
 struct receiver_request {
-  char path[24], id[40], body[32];
-  const char *answer; /* a whole response; NULL: not answered yet */
+  char path[24], id[40], body[32]; /* the body's beginning */
+  const char *answer;              /* a whole response; NULL: not answered yet */
 };
 
 /* Under the mutex: the answer to the request, or NULL: ask again after receiver_wake. */
@@ -41,13 +41,13 @@ struct receiver {
 
   struct pollfd fds[2 + RECEIVER_PEERS]; /* the thread's: wakeup, listener, peers (-1: none) */
   char text[RECEIVER_PEERS][RECEIVER_TEXT];
-  size_t length[RECEIVER_PEERS];
-  int waiting[RECEIVER_PEERS]; /* the request that is to be answered, or -1 */
+  size_t length[RECEIVER_PEERS]; /* of what came; of it, no more than fits into `text` is kept */
+  int waiting[RECEIVER_PEERS];   /* the request that is to be answered, or -1 */
 };
 
 static inline void receiver_copy(char *to, size_t size, const char *from, const char *stop) {
   size_t length = strcspn(from, stop);
-  if (length >= size) abort();
+  if (length >= size) length = size - 1;
   memcpy(to, from, length);
   to[length] = '\0';
 }
@@ -69,7 +69,7 @@ static inline void receiver_answer(struct receiver *r, int peer) {
 
 static inline void receiver_note(struct receiver *r, int peer) {
   char *text = r->text[peer];
-  text[r->length[peer]] = '\0';
+  text[r->length[peer] < RECEIVER_TEXT ? r->length[peer] : RECEIVER_TEXT - 1] = '\0';
   const char *end = strstr(text, "\r\n\r\n");
   const char *size = strstr(text, "Content-Length: ");
   const char *id = strstr(text, "Webhook-Id: ");
@@ -85,8 +85,11 @@ static inline void receiver_note(struct receiver *r, int peer) {
 }
 
 static inline void receiver_read(struct receiver *r, int peer) {
+  static char rest[65536];
   size_t *length = &r->length[peer];
-  ssize_t got = recv(r->fds[2 + peer].fd, r->text[peer] + *length, RECEIVER_TEXT - 1 - *length, 0);
+  bool fits = *length < RECEIVER_TEXT - 1;
+  char *to = fits ? r->text[peer] + *length : rest;
+  ssize_t got = recv(r->fds[2 + peer].fd, to, fits ? RECEIVER_TEXT - 1 - *length : sizeof rest, 0);
   if (got <= 0) {
     r->waiting[peer] = -1;
     receiver_hang_up(r, peer);

@@ -414,8 +414,12 @@ static void test_sweep(void **state) {
 
 /* -- how much to claim ----------------------------------------------------------------------------- */
 
+static int allowance_of(const struct lw_line *line, int64_t claimed, int64_t slow) {
+  return lw_turns_allowance(&turns, line, 5000, claimed, slow, now);
+}
+
 static int allowance(const struct lw_line *line, int64_t claimed) {
-  return lw_turns_allowance(&turns, line, 5000, claimed, now);
+  return allowance_of(line, claimed, claimed);
 }
 
 static void test_allowance(void **state) {
@@ -437,6 +441,43 @@ static void test_allowance(void **state) {
   struct lw_line *steady = line_of(4, &often, NULL);
   prove(steady, MS);
   assert_int_equal(allowance(steady, 0), 30);
+}
+
+/* What prompt webhooks have claimed does not keep anybody from showing that it is prompt too. */
+static void test_whoever_comes_next_may_claim(void **state) {
+  (void)state;
+  struct lw_line *prompt = line_of(1, NULL, NULL), *next = line_of(2, NULL, NULL);
+  prove(prompt, MS);
+  int claims = 0;
+  while (claims < allowance_of(prompt, claims, 0)) claims++;
+  assert_in_range(claims, 3750, 4999);
+  assert_int_equal(allowance_of(next, claims, 0), 2 * IN_FLIGHT);
+  assert_int_equal(allowance_of(next, 4999, 0), LW_TURNS_SHARE);
+}
+
+static void test_a_webhook_that_is_left_alone_claims_nothing(void **state) {
+  (void)state;
+  struct lw_line *line = line_of(1, NULL, NULL);
+  prove(line, MS);
+  lw_throttle_hold(&line->throttle, now + LW_TURNS_AHEAD + 1);
+  assert_int_equal(allowance(line, 0), 0);
+  now += 1;
+  assert_int_equal(allowance(line, 0), 5000);
+}
+
+static void test_a_sleeping_line_looks_at_new_limits(void **state) {
+  (void)state;
+  struct lw_limits seldom = {.max_in_flight = IN_FLIGHT, .rate_count = 1, .rate_period = 3600 * SECOND};
+  struct lw_line *line = line_of(1, &seldom, NULL);
+  add_many(line, 3);
+  finish_all(take(), MS);
+  assert_null(take());
+  assert_int_equal(lw_turns_next(&turns), now + 3600 * SECOND);
+  line_of(1, NULL, NULL);
+  assert_true(lw_turns_next(&turns) <= now);
+  struct lw_flight *list = take();
+  assert_int_equal(count_of(list), 2);
+  finish_all(list, MS);
 }
 
 static void test_a_broken_webhook_claims_one_at_a_time(void **state) {
@@ -482,6 +523,9 @@ int main(void) {
       TEST(test_withdraw),
       TEST(test_sweep),
       TEST(test_allowance),
+      TEST(test_whoever_comes_next_may_claim),
+      TEST(test_a_webhook_that_is_left_alone_claims_nothing),
+      TEST(test_a_sleeping_line_looks_at_new_limits),
       TEST(test_a_broken_webhook_claims_one_at_a_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

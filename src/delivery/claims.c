@@ -6,9 +6,10 @@
 #include "delivery/engine.h"
 
 enum {
-  CLAIM_STEP = 256, /* deliveries claimed from the store in one transaction */
-  WALK_STEP = 64,   /* lines looked at in one transaction */
-  SMALL = 32        /* a line with so little left to claim waits until more of it can be claimed at once */
+  CLAIM_STEP = 256,            /* deliveries claimed from the store in one transaction */
+  WALK_SHARE = CLAIM_STEP / 4, /* and so many more for the walk at least, when the hungry take them all */
+  WALK_STEP = 64,              /* lines looked at in one transaction */
+  SMALL = 32 /* a line with so little left to claim waits until more of it can be claimed at once */
 };
 
 static const struct lw_id none;
@@ -36,11 +37,19 @@ static int64_t room(const struct lw_dispatcher *d) {
   return LW_MAX_CLAIMS - claimed_count(d);
 }
 
+/* Large bodies are shared as the slots are (turns.h): whoever comes next finds some room. */
+static bool is_too_heavy(const struct lw_dispatcher *d, const struct lw_line *line) {
+  return line->bytes > LW_MAX_CLAIM_BYTES - d->claimed.bytes - d->planning.bytes;
+}
+
 /* How many more deliveries the line may have claimed. Its throttle is the sender's thread's too. */
-static int64_t room_in(struct lw_dispatcher *d, const struct lw_line *line) {
-  if (room(d) <= 0) return 0;
+static int64_t room_in(struct lw_dispatcher *d, struct lw_line *line) {
+  if (room(d) <= 0 || is_too_heavy(d, line)) return 0;
+  int64_t slow = d->claimed.slow + d->planning.slow;
   pthread_mutex_lock(&d->mutex);
-  int64_t allowance = lw_turns_allowance(&d->turns, line, LW_MAX_CLAIMS, claimed_count(d), now_ticks(d));
+  int64_t allowance =
+      lw_turns_allowance(&d->turns, line, LW_MAX_CLAIMS, claimed_count(d), slow, now_ticks(d));
+  line->slow = !line->prompt;
   pthread_mutex_unlock(&d->mutex);
   int64_t left = allowance - line->claims;
   return left < room(d) ? left : room(d);
@@ -48,22 +57,28 @@ static int64_t room_in(struct lw_dispatcher *d, const struct lw_line *line) {
 
 /* -- planning ------------------------------------------------------------------------------------- */
 
+void lw_claims_count(struct lw_load *load, const struct lw_flight *flight, int sign) {
+  load->count += sign;
+  load->slow += flight->slow ? sign : 0;
+  load->bytes += (size_t)sign * flight->body_length;
+  flight->line->claims += sign;
+  flight->line->bytes += (size_t)sign * flight->body_length;
+}
+
 static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
   flight->next = d->planned;
   d->planned = flight;
-  d->planning.count++;
-  d->planning.bytes += flight->body_length;
-  flight->line->claims++;
+  flight->slow = flight->line->slow;
+  lw_claims_count(&d->planning, flight, 1);
 }
 
 void lw_claims_forget(struct lw_dispatcher *d) {
   while (d->planned) {
     struct lw_flight *flight = d->planned;
     d->planned = flight->next;
-    flight->line->claims--;
+    lw_claims_count(&d->planning, flight, -1);
     lw_flight_free(flight);
   }
-  d->planning = (struct lw_load){.count = 0};
 }
 
 /* A flight that is ready to go, or NULL (memory). */
@@ -83,8 +98,12 @@ static struct lw_flight *make_flight(struct lw_dispatcher *d, const struct lw_id
 static void make_hungry(struct lw_dispatcher *d, struct lw_line *line) {
   if (line->hungry) return;
   line->hungry = true;
-  line->next_hungry = d->hungry;
-  d->hungry = line;
+  line->next_hungry = NULL;
+  if (d->hungry)
+    d->last_hungry->next_hungry = line;
+  else
+    d->hungry = line;
+  d->last_hungry = line;
 }
 
 void lw_claims_feed(struct lw_dispatcher *d, struct lw_line *line) {
@@ -93,14 +112,20 @@ void lw_claims_feed(struct lw_dispatcher *d, struct lw_line *line) {
   if (left >= SMALL || (left > 0 && line->claims < SMALL)) make_hungry(d, line);
 }
 
-bool lw_claims_wanted(const struct lw_dispatcher *d) {
-  return d->hungry != NULL && room(d) > 0;
+/* When the next walk is due. It is never later than this, unless the clock was set back. */
+static int64_t walk_at(const struct lw_dispatcher *d) {
+  return d->claim_at - now_ms(d) <= LW_POLL_MS ? d->claim_at : 0;
+}
+
+int64_t lw_claims_next(const struct lw_dispatcher *d) {
+  if (room(d) <= 0) return INT64_MAX;
+  return d->hungry ? 0 : walk_at(d);
 }
 
 /* -- what an emit makes --------------------------------------------------------------------------- */
 
 /* What waits in the store goes first, and what goes one at a time is claimed by its place alone. */
-static bool claims_new(struct lw_dispatcher *d, const struct lw_line *line) {
+static bool claims_new(struct lw_dispatcher *d, struct lw_line *line) {
   return !line->limits.ordered && !line->backlog && room_in(d, line) > 0;
 }
 
@@ -257,7 +282,7 @@ static bool at_beginning(const struct lw_walk *walk) {
 /* Nothing is due, as a rule: then one look is enough. */
 static bool take_due(struct lw_dispatcher *d, int *budget, struct lw_error *error) {
   int64_t now = now_ms(d);
-  if (now < d->claim_at || room(d) <= 0) return true;
+  if (now < walk_at(d) || room(d) <= 0) return true;
   if (at_beginning(&d->walk)) {
     int64_t next_due;
     if (!lw_store_next_due(d->store, &next_due, error)) return false;
@@ -272,5 +297,7 @@ static bool take_due(struct lw_dispatcher *d, int *budget, struct lw_error *erro
 
 bool lw_claims_take(struct lw_dispatcher *d, struct lw_error *error) {
   int budget = CLAIM_STEP;
-  return serve_hungry(d, &budget, error) && take_due(d, &budget, error) && serve_hungry(d, &budget, error);
+  if (!serve_hungry(d, &budget, error)) return false;
+  if (budget < WALK_SHARE) budget = WALK_SHARE;
+  return take_due(d, &budget, error) && serve_hungry(d, &budget, error);
 }

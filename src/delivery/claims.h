@@ -11,7 +11,9 @@
 #include "delivery/dispatcher.h"
 #include "delivery/routing.h"
 
+struct lw_flight;
 struct lw_line;
+struct lw_load;
 
 /* Where the walk through the lines in the store has come to. */
 struct lw_walk {
@@ -25,8 +27,11 @@ bool lw_claims_insert(struct lw_dispatcher *dispatcher, struct lw_emit_item *ite
                       const struct lw_route *route, struct lw_error *error);
 /* Claims what is due: for the lines that are hungry, and when a walk is due (claim_at), line by line. */
 bool lw_claims_take(struct lw_dispatcher *dispatcher, struct lw_error *error);
-/* There is something to claim now. */
-bool lw_claims_wanted(const struct lw_dispatcher *dispatcher);
+/* When there is something to claim or to look for: milliseconds since the epoch, 0: now; INT64_MAX: not
+ * before something comes back. */
+int64_t lw_claims_next(const struct lw_dispatcher *dispatcher);
+/* The flight is one more of those that are claimed, in `load` and in its line; or, with -1, one less. */
+void lw_claims_count(struct lw_load *load, const struct lw_flight *flight, int sign);
 /* A delivery of the line is no longer claimed by us, or is due in the store: it may claim again. */
 void lw_claims_feed(struct lw_dispatcher *dispatcher, struct lw_line *line);
 /* The transaction did not come to be: what it planned is forgotten. */

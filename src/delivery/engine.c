@@ -67,7 +67,8 @@ static enum lw_throttle_result result_of(const struct lw_verdict *verdict) {
   return verdict->kind == LW_VERDICT_AGAIN ? LW_THROTTLE_BAD : LW_THROTTLE_NEUTRAL;
 }
 
-/* What it says about its webhook. When that breaks, what waits for it goes back to the store. */
+/* What it says about its webhook. When that breaks, or wants to be left alone for long, what waits for it
+ * goes back to the store. */
 static void judge_line(struct lw_dispatcher *d, struct lw_flight *flight) {
   struct lw_line *line = flight->line;
   int64_t now = now_ticks(d);
@@ -76,7 +77,8 @@ static void judge_line(struct lw_dispatcher *d, struct lw_flight *flight) {
   if (flight->verdict.pause > 0) lw_throttle_hold(&line->throttle, now + flight->verdict.pause * 1000);
   flight->broke = !broken && lw_throttle_broken(&line->throttle);
   flight->mended = broken && !lw_throttle_broken(&line->throttle);
-  if (flight->broke) withdraw(d, lw_turns_withdraw(&d->turns, line));
+  if (flight->broke || flight->verdict.pause * 1000 > LW_TURNS_AHEAD)
+    withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
 /* -- what the sender calls, on its thread ------------------------------------------------------- */
@@ -216,7 +218,7 @@ static bool count_dispatchers(struct lw_dispatcher *d, struct lw_error *error) {
 }
 
 static int64_t sync_due(const struct lw_dispatcher *d) {
-  return d->unsynced ? d->synced_at + LW_SYNC_MS * 1000 : INT64_MAX;
+  return d->unsynced ? d->sync_at : INT64_MAX;
 }
 
 /* A commit that waits for the disk has to write something to do so: the lease, say. */
@@ -256,11 +258,8 @@ static bool record_returned(struct lw_dispatcher *d, struct lw_error *error) {
 
 /* Those that returned are no longer claimed by us: by the transaction that says so, or not at all. */
 static void count_returned(struct lw_dispatcher *d, int sign) {
-  for (struct lw_flight *flight = d->returned; flight; flight = flight->next) {
-    d->claimed.count += sign;
-    d->claimed.bytes += (size_t)sign * flight->body_length;
-    flight->line->claims += sign;
-  }
+  for (struct lw_flight *flight = d->returned; flight; flight = flight->next)
+    lw_claims_count(&d->claimed, flight, sign);
 }
 
 /* What nobody is told that it is on disk may come to it a little later. */
@@ -278,20 +277,24 @@ static void forget(struct lw_dispatcher *d) {
   d->routing.version = -1;
 }
 
+/* After a commit that wrote something: one that waited for the disk took those before it along. */
+static void note_sync(struct lw_dispatcher *d, bool relaxed) {
+  if (relaxed && !d->unsynced) d->sync_at = now_ticks(d) + LW_SYNC_MS * 1000;
+  d->unsynced = relaxed;
+}
+
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   bool relaxed = may_relax(d);
-  int64_t began = now_ticks(d);
+  int64_t written = lw_store_written(d->store);
   lw_observe_begin(d);
   count_returned(d, -1);
-  lw_store_relax(d->store, relaxed);
-  bool ok = lw_store_begin(d->store, error) && keep_lease(d, error) && lw_engine_refresh(d, error) &&
-            record_returned(d, error);
+  bool ok = lw_store_relax(d->store, relaxed, error) && lw_store_begin(d->store, error) &&
+            keep_lease(d, error) && lw_engine_refresh(d, error) && record_returned(d, error);
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
   ok = ok && lw_claims_take(d, error) && lw_store_commit(d->store, error);
   if (ok) {
-    if (!relaxed) d->synced_at = began;
-    d->unsynced = relaxed;
+    if (lw_store_written(d->store) != written) note_sync(d, relaxed);
     lw_keeper_tell(&d->keeper, d->store);
     d->renew = true; /* the first one that is committed makes the lease */
     return true;
@@ -311,7 +314,7 @@ static void free_flights(struct lw_flight *flight) {
   }
 }
 
-/* What is planned is newest first. */
+/* What is planned is newest first. A webhook may have gone after that, in the same transaction. */
 static void line_up(struct lw_dispatcher *d) {
   struct lw_flight *list = NULL;
   while (d->planned) {
@@ -325,7 +328,9 @@ static void line_up(struct lw_dispatcher *d) {
     lw_turns_add(&d->turns, list);
     list = next;
   }
+  if (d->sweeping) lw_turns_each(&d->turns, drop_unrouted, d);
   d->claimed.count += d->planning.count;
+  d->claimed.slow += d->planning.slow;
   d->claimed.bytes += d->planning.bytes;
   d->planning = (struct lw_load){.count = 0};
 }
@@ -394,8 +399,7 @@ static int64_t ticks_left(const struct lw_dispatcher *d, int64_t until) {
 /* Milliseconds that the engine may sleep when nobody wakes it. */
 static int64_t time_to_next(const struct lw_dispatcher *d) {
   int64_t next = d->heartbeat_at;
-  if (lw_claims_wanted(d)) return 0;
-  if (!d->closing && !d->retired && d->claim_at < next) next = d->claim_at;
+  if (lw_claims_next(d) < next) next = lw_claims_next(d);
   int64_t care_at = d->closing ? next : lw_care_next(d);
   if (care_at < next) next = care_at;
   int64_t left = next - now_ms(d);
@@ -486,8 +490,8 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
 
 static void give_back_claims(struct lw_dispatcher *d) {
   struct lw_error ignored; /* the lease ends by itself if this fails */
-  lw_store_relax(d->store, false);
-  bool ok = lw_store_begin(d->store, &ignored) && lw_store_release_all(d->store, &d->id, &ignored) &&
+  bool ok = lw_store_relax(d->store, false, &ignored) && lw_store_begin(d->store, &ignored) &&
+            lw_store_release_all(d->store, &d->id, &ignored) &&
             lw_store_forget_dispatcher(d->store, &d->id, &ignored) && lw_store_commit(d->store, &ignored);
   if (!ok) lw_store_rollback(d->store);
 }

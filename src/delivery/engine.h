@@ -25,6 +25,7 @@ struct lw_command_list {
 
 struct lw_load { /* flights in memory */
   int64_t count;
+  int64_t slow; /* of those: claimed for lines that were not prompt */
   size_t bytes; /* of their bodies */
 };
 
@@ -62,15 +63,16 @@ struct lw_dispatcher {
   struct lw_routing routing; /* from here on: the engine's own */
   struct lw_bodies bodies;   /* of the event that is being stored */
   struct lw_id_generator ids;
-  struct lw_command *taken;         /* in the running transaction */
-  struct lw_flight *returned;       /* outcomes in the running transaction */
-  struct lw_flight *planned;        /* claimed in it, to be submitted after the commit */
-  struct lw_load planning, claimed; /* of `planned`; of all that wait, run or have returned */
-  struct lw_line *hungry;           /* lines that may claim more */
+  struct lw_command *taken;             /* in the running transaction */
+  struct lw_flight *returned;           /* outcomes in the running transaction */
+  struct lw_flight *planned;            /* claimed in it, to be submitted after the commit */
+  struct lw_load planning, claimed;     /* of `planned`; of all that wait, run or have returned */
+  struct lw_line *hungry, *last_hungry; /* lines that may claim more; last: only where there is a first */
   struct lw_walk walk;
-  int64_t heartbeat_at, claim_at;        /* wall clock, milliseconds */
-  int64_t synced_at;                     /* ticks: when the last commit that waited for the disk began */
-  bool unsynced;                         /* one that did not wait came after it */
+  int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
+  int64_t
+      sync_at; /* ticks: when what was committed without waiting for the disk has to be there, if unsynced */
+  bool unsynced;
   int64_t retry_pause;                   /* milliseconds to wait after a failed transaction */
   bool renew;                            /* there is a lease */
   bool sweeping;                         /* a webhook went: its line is to be freed after the commit */

@@ -20,6 +20,7 @@ struct lw_flight {
   struct lw_request *request; /* owned by the sender while it is submitted */
   bool test;                  /* hooks:send_test made it */
   bool own_body;              /* the body is a chat format's, not the message's raw one */
+  bool slow;                  /* it counts as a claim of a line that is not prompt */
   bool withdrawn;             /* it left its line without having been sent */
   bool broke, mended;         /* its outcome opened, closed the webhook's breaker */
   struct lw_verdict verdict;  /* once it is back */

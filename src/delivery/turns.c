@@ -4,9 +4,8 @@
 #include <string.h>
 
 enum {
-  RESERVED = 4,    /* the part of the connections that is kept for prompt webhooks: one in so many */
-  UNPROVEN = 2,    /* claims for each request in flight, of a webhook that is not prompt */
-  AHEAD = 30000000 /* ticks: what a rate lets pass in so long may be claimed */
+  RESERVED = 4, /* the part of the connections that is kept for prompt webhooks: one in so many */
+  UNPROVEN = 2  /* claims for each request in flight, of a webhook that is not prompt */
 };
 
 /* -- lines and hosts ------------------------------------------------------------------------------ */
@@ -92,6 +91,7 @@ struct lw_line *lw_turns_line(struct lw_turns *turns, const struct lw_id *webhoo
   }
   *link = line;
   line->limits = *limits;
+  line->wake_at = 0;
   return line;
 }
 
@@ -360,20 +360,21 @@ static int64_t smaller(int64_t a, int64_t b) {
 static int64_t within_rate(const struct lw_turns *turns, const struct lw_line *line) {
   const struct lw_limits *limits = &line->limits;
   int64_t share = turns->share > 1 ? turns->share : 1;
-  int64_t soon = limits->rate_count * (int64_t)AHEAD / limits->rate_period / share;
+  int64_t soon = limits->rate_count * LW_TURNS_AHEAD / limits->rate_period / share;
   return soon > 0 ? soon : 1;
 }
 
 int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t most,
-                       int64_t claimed, int64_t now) {
+                       int64_t claimed, int64_t slow, int64_t now) {
   const struct lw_limits *limits = &line->limits;
-  int64_t in_flight = limits->ordered ? 1 : limits->max_in_flight;
   if (limits->ordered) return 1;
-  if (lw_throttle_broken(&line->throttle))
-    return lw_throttle_next(&line->throttle, limits, now) <= now ? 1 : line->throttle.running;
-  if (!line->prompt) most -= most / RESERVED;
-  int64_t allowance = smaller((most - claimed) * LW_TURNS_SHARE, most);
+  int64_t next = lw_throttle_next(&line->throttle, limits, now);
+  if (lw_throttle_broken(&line->throttle)) return next <= now ? 1 : line->throttle.running;
+  if (next != LW_THROTTLE_NEVER && next - now > LW_TURNS_AHEAD) return 0;
+  int64_t left = most - claimed;
+  if (!line->prompt) left = smaller(left, most - most / RESERVED - slow);
+  int64_t allowance = smaller(left * LW_TURNS_SHARE, most);
   if (limits->rate_count > 0) allowance = smaller(allowance, within_rate(turns, line));
-  if (!line->prompt) allowance = smaller(allowance, UNPROVEN * in_flight);
+  if (!line->prompt) allowance = smaller(allowance, (int64_t)UNPROVEN * limits->max_in_flight);
   return (int)(allowance > 0 ? allowance : 0);
 }

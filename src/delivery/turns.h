@@ -23,9 +23,10 @@
 #include "delivery/throttle.h"
 
 #define LW_TURNS_SHARE 4
-#define LW_TURNS_FRESH                                                            \
-  (INT64_C(60) * 1000 * 1000) /* ticks: older requests are to be made anew (their \
-                                  timestamps are signed) */
+#define LW_TURNS_FRESH                                                                                 \
+  (INT64_C(60) * 1000 * 1000)                      /* ticks: older requests are to be made anew (their \
+                                                       timestamps are signed) */
+#define LW_TURNS_AHEAD (INT64_C(30) * 1000 * 1000) /* ticks: what may start in so long may be claimed */
 #define LW_TURNS_BUCKETS 1024
 
 struct lw_host;
@@ -52,7 +53,9 @@ struct lw_line {
   struct lw_line *next_in_bucket;
 
   /* The engine's, without the lock. */
-  int claims;   /* its flights, from the claim to the record */
+  int claims;   /* its flights, from the claim to the record; */
+  size_t bytes; /* of their bodies */
+  bool slow;    /* it was not prompt when its room was looked at */
   bool routed;  /* its webhook is enabled */
   bool backlog; /* more is due in the store than is claimed */
   bool hungry;  /* in the list of those that are to claim */
@@ -75,8 +78,8 @@ struct lw_turns {
 void lw_turns_init(struct lw_turns *turns, int connections, int per_host);
 void lw_turns_free(struct lw_turns *turns); /* when nothing waits or runs */
 
-/* The webhook's line, made where there is none, with these limits from now on. `host`: "example.com:443".
- * NULL: memory is out. */
+/* The webhook's line, made where there is none, with these limits from now on: a sleeping one looks anew.
+ * `host`: "example.com:443". NULL: memory is out. */
 struct lw_line *lw_turns_line(struct lw_turns *turns, const struct lw_id *webhook,
                               const struct lw_limits *limits, const char *host);
 /* Calls `visit` for every line. */
@@ -103,8 +106,9 @@ struct lw_flight *lw_turns_withdraw(struct lw_turns *turns, struct lw_line *line
 int lw_turns_broken(const struct lw_turns *turns);
 
 /* How many deliveries the line should have claimed together, of `most` in the dispatcher of which `claimed`
- * are taken, by all lines: what can be sent soon, and never all. */
+ * are taken by all lines, and `slow` of these by lines that were not prompt: what can be sent soon, and never
+ * all. Nothing when it may not start any for LW_TURNS_AHEAD. */
 int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t most,
-                       int64_t claimed, int64_t now);
+                       int64_t claimed, int64_t slow, int64_t now);
 
 #endif

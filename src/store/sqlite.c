@@ -294,11 +294,20 @@ static bool run(struct lw_db *db, sqlite3_stmt *statement, struct lw_error *erro
 
 /* In WAL mode NORMAL means that a commit is not synced
  * (https://www.sqlite.org/pragma.html#pragma_synchronous); whatever is synced next, or checkpointed, takes it
- * along. A failure leaves the level as it is, which costs time or a repeated attempt, no more. */
-static void relax(struct lw_db *db, bool relaxed) {
-  if (db->relaxed == relaxed) return;
+ * along. A failure leaves the level as it is. */
+static bool relax(struct lw_db *db, bool relaxed, struct lw_error *error) {
+  if (db->relaxed == relaxed) return true;
+  errno = 0;
   const char *pragma = relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
-  if (sqlite3_exec(db->handle, pragma, NULL, NULL, NULL) == SQLITE_OK) db->relaxed = relaxed;
+  int code = sqlite3_exec(db->handle, pragma, NULL, NULL, NULL);
+  if (code != SQLITE_OK) return fail(db, code, error);
+  db->relaxed = relaxed;
+  return true;
+}
+
+/* It counts those of transactions that are rolled back, too, and may begin anew at zero some day. */
+static int64_t written(struct lw_db *db) {
+  return sqlite3_total_changes(db->handle);
 }
 
 static bool begin(struct lw_db *db, struct lw_error *error) {
@@ -449,6 +458,7 @@ const struct lw_driver lw_sqlite_driver = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .written = written,
     .shrink = shrink,
     .settle = settle,
     .rewrite = rewrite,

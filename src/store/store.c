@@ -66,8 +66,12 @@ void lw_store_close(struct lw_store *store) {
 
 /* -- transactions -------------------------------------------------------------------------------- */
 
-void lw_store_relax(struct lw_store *store, bool relaxed) {
-  store->driver->relax(store->db, relaxed);
+bool lw_store_relax(struct lw_store *store, bool relaxed, struct lw_error *error) {
+  return store->driver->relax(store->db, relaxed, error);
+}
+
+int64_t lw_store_written(const struct lw_store *store) {
+  return store->driver->written(store->db);
 }
 
 void lw_store_leave_checkpoints(struct lw_store *store) {

@@ -48,8 +48,10 @@ void lw_store_limit_wait(struct lw_store *store, int64_t until);
 
 /* Outside a transaction: the commits that follow do not wait for the disk, until it is called again. They are
  * as safe as others when the process dies; when the machine does, the last of them may be lost, from the end,
- * up to the last commit that did wait. */
-void lw_store_relax(struct lw_store *store, bool relaxed);
+ * up to the last commit that did wait. False: as it was before. */
+bool lw_store_relax(struct lw_store *store, bool relaxed, struct lw_error *error);
+/* Rows written through this handle, in a number that is good for one thing: it has changed when some were. */
+int64_t lw_store_written(const struct lw_store *store);
 bool lw_store_begin(struct lw_store *store, struct lw_error *error); /* takes the write lock at once */
 bool lw_store_commit(struct lw_store *store, struct lw_error *error);
 void lw_store_rollback(struct lw_store *store);

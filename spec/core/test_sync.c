@@ -1,0 +1,302 @@
+/* What is on disk when: this program stands between SQLite and the system's calls, and knows whether anything
+ * was written that is not synced. Linked with --wrap for our own calls of SQLite. */
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* clang-format off: cmocka.h needs the headers above */
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/clock.h"
+#include "delivery/dispatcher.h"
+#include "local_settings.h"
+#include "receiver.h"
+
+enum { PATIENCE_MS = 20000, WAIT_US = 1000 };
+
+static struct lw_error error;
+
+#define OK(call)                                                           \
+  do {                                                                     \
+    error.message[0] = '\0';                                               \
+    if (!(call)) fail_msg("%s: %s: %s", #call, error.code, error.message); \
+  } while (0)
+
+/* -- the system's calls ---------------------------------------------------------------------------- */
+
+static atomic_int syncs, transactions;
+static atomic_bool dirty;       /* a file was written to after the last sync */
+static atomic_bool refuse_full; /* SQLite cannot go back to syncing */
+
+static void note_write(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) atomic_store(&dirty, true);
+}
+
+static int note_sync(void) {
+  atomic_fetch_add(&syncs, 1);
+  atomic_store(&dirty, false);
+  return 0;
+}
+
+#define VISIBLE __attribute__((visibility("default")))
+
+VISIBLE ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset) {
+  note_write(fd);
+  return syscall(SYS_pwrite64, fd, bytes, length, offset);
+}
+VISIBLE ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
+  note_write(fd);
+  return syscall(SYS_pwrite64, fd, bytes, length, offset);
+}
+VISIBLE ssize_t write(int fd, const void *bytes, size_t length) {
+  note_write(fd);
+  return syscall(SYS_write, fd, bytes, length);
+}
+VISIBLE int fdatasync(int fd) {
+  (void)fd;
+  return note_sync();
+}
+VISIBLE int fsync(int fd) {
+  (void)fd;
+  return note_sync();
+}
+
+int __real_sqlite3_step(sqlite3_stmt *statement);
+int __wrap_sqlite3_step(sqlite3_stmt *statement);
+int __real_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **),
+                        void *context, char **message);
+int __wrap_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **),
+                        void *context, char **message);
+
+int __wrap_sqlite3_step(sqlite3_stmt *statement) {
+  if (strncmp(sqlite3_sql(statement), "BEGIN", 5) == 0) atomic_fetch_add(&transactions, 1);
+  return __real_sqlite3_step(statement);
+}
+
+int __wrap_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **),
+                        void *context, char **message) {
+  if (atomic_load(&refuse_full) && strstr(sql, "synchronous = FULL")) return SQLITE_NOMEM;
+  return __real_sqlite3_exec(db, sql, each, context, message);
+}
+
+/* -- a dispatcher, whose ticks stand still ---------------------------------------------------------- */
+
+static char folder[64], path[96];
+static struct receiver receiver;
+static struct lw_dispatcher *dispatcher;
+static struct lw_store *other; /* keeps SQLite from tidying up when the dispatcher closes */
+static _Atomic int64_t ticks;
+static atomic_bool shut; /* the receiver does not answer */
+
+static const char *judge(const struct receiver_request *request, void *context) {
+  (void)request, (void)context;
+  return atomic_load(&shut) ? NULL : RECEIVER_OK;
+}
+
+static int64_t ticks_of_test(void *context) {
+  (void)context;
+  return atomic_load(&ticks);
+}
+
+static int64_t ticks_ms(void) {
+  return lw_system_clock()->ticks(NULL) / 1000;
+}
+
+static int64_t now_ms(void) {
+  return lw_system_clock()->now(NULL);
+}
+
+static bool insert_webhook(struct lw_store *store, void *context, struct lw_error *failure) {
+  return lw_store_insert_webhook(store, context, failure);
+}
+
+static void add_webhook(void) {
+  char url[64];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/", receiver.port);
+  struct lw_webhook webhook = {.app_id = (char *)"shop",
+                               .name = (char *)"w",
+                               .url = url,
+                               .format = (char *)"raw",
+                               .events = (char *)"*",
+                               .enabled = true};
+  lw_id_floor(now_ms(), &webhook.id);
+  OK(lw_dispatcher_write(dispatcher, insert_webhook, &webhook, &error));
+}
+
+static int set_up(void **state) {
+  static struct lw_clock clock;
+  struct lw_retry_schedule retry = {.count = 0};
+  struct lw_dispatcher_options options = {.settings = local_settings(PATIENCE_MS, retry),
+                                          .connections = 8,
+                                          .max_in_flight_per_host = 8,
+                                          .lease = 1000 * PATIENCE_MS,
+                                          .idempotency_window = 1000 * PATIENCE_MS,
+                                          .clock = &clock};
+  (void)state;
+  clock = *lw_system_clock();
+  clock.ticks = ticks_of_test;
+  atomic_store(&ticks, lw_system_clock()->ticks(NULL));
+  atomic_store(&refuse_full, false);
+  atomic_store(&shut, false);
+  snprintf(folder, sizeof folder, "/tmp/lw-sync-XXXXXX");
+  if (mkdtemp(folder) == NULL) return -1;
+  snprintf(path, sizeof path, "%s/store.db", folder);
+  receiver_start(&receiver, judge, NULL);
+  dispatcher = lw_dispatcher_open(path, &options, &error);
+  lw_settings_drop(options.settings);
+  if (dispatcher == NULL) return -1;
+  other = lw_store_open(path, &error);
+  add_webhook();
+  return other ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  static const char *const ends[] = {"", "-wal", "-shm"};
+  char name[128];
+  if (dispatcher) lw_dispatcher_close(dispatcher, 0, &error);
+  lw_store_close(other);
+  receiver_stop(&receiver);
+  for (int i = 0; i < 3; i++) {
+    snprintf(name, sizeof name, "%s%s", path, ends[i]);
+    unlink(name);
+  }
+  return rmdir(folder);
+}
+
+static bool emit(const char *app, const char *key) {
+  struct lw_emit_item item = {.app_id = app, .event = "e", .key = key, .body = "b", .body_length = 1};
+  return lw_dispatcher_emit(dispatcher, &item, 1, &error);
+}
+
+static void wait_recorded(int64_t count) {
+  struct lw_dispatcher_stats stats = {.left = 0};
+  for (int64_t end = ticks_ms() + PATIENCE_MS; stats.since_open.succeeded < count; usleep(WAIT_US)) {
+    if (ticks_ms() > end) fail_msg("%d of %d were recorded", (int)stats.since_open.succeeded, (int)count);
+    OK(lw_dispatcher_stats(dispatcher, &stats, &error));
+  }
+}
+
+static void wait_clean(void) {
+  for (int64_t end = ticks_ms() + PATIENCE_MS; atomic_load(&dirty); usleep(WAIT_US))
+    if (ticks_ms() > end) fail_msg("what was written is not synced");
+}
+
+/* The engine has looked around that often. */
+static void wait_transactions(int count) {
+  int until = atomic_load(&transactions) + count;
+  for (int64_t end = ticks_ms() + PATIENCE_MS; atomic_load(&transactions) < until; usleep(WAIT_US))
+    if (ticks_ms() > end) fail_msg("the engine stands still");
+}
+
+static void pass(int64_t milliseconds) {
+  atomic_fetch_add(&ticks, milliseconds * 1000);
+}
+
+/* -- tests ----------------------------------------------------------------------------------------- */
+
+static void an_emit_is_on_disk_when_it_returns(void **state) {
+  (void)state;
+  for (int i = 0; i < 20; i++) {
+    int before = atomic_load(&syncs);
+    OK(emit("nobody", NULL));
+    assert_false(atomic_load(&dirty));
+    assert_true(atomic_load(&syncs) > before);
+  }
+}
+
+static void an_emit_after_outcomes_is_on_disk(void **state) {
+  (void)state;
+  OK(emit("shop", NULL));
+  wait_recorded(1);
+  assert_true(atomic_load(&dirty));
+  OK(emit("nobody", NULL));
+  assert_false(atomic_load(&dirty));
+}
+
+static void outcomes_are_synced_after_a_while(void **state) {
+  (void)state;
+  atomic_store(&shut, true);
+  OK(emit("shop", NULL));
+  int before = atomic_load(&syncs);
+  pass(100 * LW_SYNC_MS); /* the last sync is long ago */
+  atomic_store(&shut, false);
+  receiver_wake(&receiver);
+  wait_recorded(1);
+  wait_transactions(2);
+  pass(LW_SYNC_MS - 1);
+  wait_transactions(2);
+  assert_int_equal(atomic_load(&syncs), before);
+  assert_true(atomic_load(&dirty));
+  pass(1);
+  wait_clean();
+  assert_int_equal(atomic_load(&syncs), before + 1);
+}
+
+static void who_has_nothing_to_do_syncs_nothing(void **state) {
+  (void)state;
+  OK(emit("nobody", NULL));
+  wait_transactions(2);
+  int before = atomic_load(&syncs);
+  for (int i = 0; i < 3; i++) {
+    pass(LW_SYNC_MS);
+    wait_transactions(2);
+  }
+  assert_int_equal(atomic_load(&syncs), before);
+}
+
+/* Its transaction writes nothing, and so SQLite syncs nothing. */
+static void a_duplicate_takes_no_outcomes_along(void **state) {
+  (void)state;
+  OK(emit("shop", "key"));
+  wait_recorded(1);
+  OK(emit("shop", "key"));
+  assert_true(atomic_load(&dirty));
+  pass(LW_SYNC_MS);
+  wait_clean();
+}
+
+static void close_syncs(void **state) {
+  (void)state;
+  OK(emit("shop", NULL));
+  wait_recorded(1);
+  assert_true(atomic_load(&dirty));
+  OK(lw_dispatcher_close(dispatcher, PATIENCE_MS, &error));
+  dispatcher = NULL;
+  assert_false(atomic_load(&dirty));
+}
+
+static void an_emit_that_cannot_be_synced_fails(void **state) {
+  (void)state;
+  OK(emit("shop", NULL));
+  wait_recorded(1);
+  atomic_store(&refuse_full, true);
+  assert_false(emit("nobody", NULL));
+  assert_string_equal(error.code, "memory");
+  atomic_store(&refuse_full, false);
+  OK(emit("nobody", NULL));
+  assert_false(atomic_load(&dirty));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(an_emit_is_on_disk_when_it_returns),  TEST(an_emit_after_outcomes_is_on_disk),
+      TEST(outcomes_are_synced_after_a_while),   TEST(who_has_nothing_to_do_syncs_nothing),
+      TEST(a_duplicate_takes_no_outcomes_along), TEST(close_syncs),
+      TEST(an_emit_that_cannot_be_synced_fails),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
