@@ -218,6 +218,22 @@ static void test_a_webhook_that_moves_takes_its_requests_along(void **state) {
   finish_all(list, MS);
 }
 
+static void test_a_hold_ends_with_its_host(void **state) {
+  (void)state;
+  struct lw_line *line = line_of(1, NULL, "old:443");
+  lw_throttle_hold(&line->throttle, now + SECOND);
+  add_many(line, 1);
+  line_of(1, NULL, "old:443");
+  assert_null(take());
+  line_of(1, NULL, "new:443");
+  add_many(line_of(2, NULL, "old:443"), 1);
+  lw_flight_free(lw_turns_withdraw(&turns, line));
+  add_many(line, 1);
+  struct lw_flight *list = take();
+  assert_int_equal(count_of(list), 2);
+  finish_all(list, MS);
+}
+
 /* -- time ----------------------------------------------------------------------------------------- */
 
 static void test_a_rate_lets_sleep(void **state) {
@@ -471,6 +487,7 @@ int main(void) {
       TEST(test_a_host_has_a_limit),
       TEST(test_the_slow_leave_a_part_of_their_host),
       TEST(test_a_webhook_that_moves_takes_its_requests_along),
+      TEST(test_a_hold_ends_with_its_host),
       TEST(test_a_rate_lets_sleep),
       TEST(test_dispatchers_share_a_rate),
       TEST(test_what_waited_too_long_is_given_back),

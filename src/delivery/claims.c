@@ -56,14 +56,26 @@ static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
   flight->line->claims++;
 }
 
+static void forget_one(struct lw_dispatcher *d) {
+  struct lw_flight *flight = d->planned;
+  d->planned = flight->next;
+  d->planning.count--;
+  d->planning.bytes -= flight->body_length;
+  flight->line->claims--;
+  lw_flight_free(flight);
+}
+
 void lw_claims_forget(struct lw_dispatcher *d) {
+  while (d->planned) forget_one(d);
+}
+
+bool lw_claims_give_back(struct lw_dispatcher *d, struct lw_error *error) {
   while (d->planned) {
-    struct lw_flight *flight = d->planned;
-    d->planned = flight->next;
-    flight->line->claims--;
-    lw_flight_free(flight);
+    if (!lw_store_release(d->store, &d->planned->id, &d->id, error)) return false;
+    d->planned->line->backlog = true;
+    forget_one(d);
   }
-  d->planning = (struct lw_load){.count = 0};
+  return true;
 }
 
 /* A flight that is ready to go, or NULL (memory). */

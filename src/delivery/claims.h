@@ -29,6 +29,9 @@ bool lw_claims_take(struct lw_dispatcher *dispatcher, struct lw_error *error);
 bool lw_claims_wanted(const struct lw_dispatcher *dispatcher);
 /* A delivery of the line is no longer claimed by us, or is due in the store: it may claim again. */
 void lw_claims_feed(struct lw_dispatcher *dispatcher, struct lw_line *line);
+/* The webhooks changed in the middle of the transaction: what it planned is given back, to be claimed as they
+ * are now. */
+bool lw_claims_give_back(struct lw_dispatcher *dispatcher, struct lw_error *error);
 /* The transaction did not come to be: what it planned is forgotten. */
 void lw_claims_forget(struct lw_dispatcher *dispatcher);
 
