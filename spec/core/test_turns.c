@@ -15,7 +15,7 @@
 
 #define MS INT64_C(1000)
 #define SECOND (1000 * MS)
-enum { CONNECTIONS = 256, PER_HOST = 64, IN_FLIGHT = 16 };
+enum { CONNECTIONS = 256, PER_HOST = 64, IN_FLIGHT = 16, CLAIMS = 5000 };
 
 static struct lw_turns turns;
 static struct lw_limits usual_limits;
@@ -25,7 +25,7 @@ static int set_up(void **state) {
   (void)state;
   now = 1000 * SECOND;
   usual_limits = (struct lw_limits){.max_in_flight = IN_FLIGHT};
-  lw_turns_init(&turns, CONNECTIONS, PER_HOST);
+  lw_turns_init(&turns, CONNECTIONS, PER_HOST, CLAIMS);
   return 0;
 }
 
@@ -421,7 +421,7 @@ static void test_sweep(void **state) {
   for (int n = 0; n < 5; n++) line_of(n, NULL, n < 3 ? "same:443" : NULL)->routed = false;
   line_of(0, NULL, "same:443");
   line_of(1, NULL, "same:443")->routed = false;
-  line_of(1, NULL, "same:443")->claims = 1;
+  lw_turns_claim(&turns, line_of(1, NULL, "same:443"), 1);
   line_of(1, NULL, "same:443")->routed = false;
   lw_turns_sweep(&turns);
   lw_turns_each(&turns, count_lines, &count);
@@ -430,8 +430,17 @@ static void test_sweep(void **state) {
 
 /* -- how much to claim ----------------------------------------------------------------------------- */
 
-static int allowance(const struct lw_line *line, int64_t claimed) {
-  return lw_turns_allowance(&turns, line, 5000, claimed, now);
+static int allowance(const struct lw_line *line) {
+  return lw_turns_allowance(&turns, line, now);
+}
+
+/* So many are claimed by others: slow ones and prompt ones. */
+static int allowance_beside(const struct lw_line *line, int slow, int prompt) {
+  struct lw_line *others[2] = {line_of(900, NULL, NULL), line_of(901, NULL, NULL)};
+  others[1]->prompt = true;
+  lw_turns_claim(&turns, others[0], slow - others[0]->claims);
+  lw_turns_claim(&turns, others[1], prompt - others[1]->claims);
+  return allowance(line);
 }
 
 static void test_allowance(void **state) {
@@ -440,19 +449,37 @@ static void test_allowance(void **state) {
   struct lw_limits seldom = {.max_in_flight = IN_FLIGHT, .rate_count = 1, .rate_period = 3600 * SECOND};
   struct lw_limits often = {.max_in_flight = IN_FLIGHT, .rate_count = 100, .rate_period = 100 * SECOND};
   struct lw_line *line = line_of(1, NULL, NULL);
-  assert_int_equal(allowance(line, 0), 2 * IN_FLIGHT); /* who knows */
-  assert_int_equal(allowance(line, 3745), 20);
-  assert_int_equal(allowance(line, 3750), 0); /* the last quarter is for the prompt */
+  assert_int_equal(allowance(line), 2 * IN_FLIGHT); /* who knows */
+  assert_int_equal(allowance_beside(line, 3745, 0), 20);
+  assert_int_equal(allowance_beside(line, 3750, 0), 0);             /* the last quarter is for the prompt, */
+  assert_int_equal(allowance_beside(line, 0, 4000), 2 * IN_FLIGHT); /* whose own part is not the others' */
   prove(line, MS);
-  assert_int_equal(allowance(line, 0), 5000);
-  assert_int_equal(allowance(line, 4000), 4000);
-  assert_int_equal(allowance(line, 4990), 40);
-  assert_int_equal(allowance(line, 5000), 0);
-  assert_int_equal(allowance(line_of(2, &ordered, NULL), 0), 1);
-  assert_int_equal(allowance(line_of(3, &seldom, NULL), 0), 1);
+  assert_int_equal(allowance_beside(line, 0, 0), CLAIMS);
+  assert_int_equal(allowance_beside(line, 3750, 250), 4000);
+  assert_int_equal(allowance_beside(line, 0, 4000), 4000);
+  assert_int_equal(allowance_beside(line, 0, 4990), 40);
+  assert_int_equal(allowance_beside(line, 3750, 1250), 0);
+  assert_int_equal(allowance(line_of(2, &ordered, NULL)), 1);
+  assert_int_equal(allowance_beside(line_of(3, &seldom, NULL), 0, 0), 1);
   struct lw_line *steady = line_of(4, &often, NULL);
   prove(steady, MS);
-  assert_int_equal(allowance(steady, 0), 30);
+  assert_int_equal(allowance(steady), 30);
+}
+
+/* A webhook's claims stand on the side where it stands itself. */
+static void test_claims_follow_their_webhook(void **state) {
+  (void)state;
+  struct lw_line *line = line_of(1, NULL, NULL);
+  lw_turns_claim(&turns, line, 7);
+  assert_int_equal(turns.claims.slow, 7);
+  prove(line, MS);
+  assert_int_equal(turns.claims.slow, 0);
+  assert_int_equal(turns.claims.running, 7);
+  for (int i = 0; i < 10; i++) prove(line, 10 * SECOND);
+  assert_int_equal(turns.claims.slow, 7);
+  lw_turns_claim(&turns, line, -7);
+  assert_int_equal(turns.claims.slow, 0);
+  assert_int_equal(turns.claims.running, 0);
 }
 
 static void test_a_broken_webhook_claims_one_at_a_time(void **state) {
@@ -468,11 +495,11 @@ static void test_a_broken_webhook_claims_one_at_a_time(void **state) {
     finish(list, LW_THROTTLE_BAD, MS);
   }
   assert_true(lw_throttle_broken(&line->throttle));
-  assert_int_equal(allowance(line, 0), 0);
+  assert_int_equal(allowance(line), 0);
   now += SECOND;
-  assert_int_equal(allowance(line, 0), 1);
+  assert_int_equal(allowance(line), 1);
   prove(line, MS);
-  assert_int_equal(allowance(line, 0), 5000);
+  assert_int_equal(allowance(line), CLAIMS);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -499,6 +526,7 @@ int main(void) {
       TEST(test_withdraw),
       TEST(test_sweep),
       TEST(test_allowance),
+      TEST(test_claims_follow_their_webhook),
       TEST(test_a_broken_webhook_claims_one_at_a_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

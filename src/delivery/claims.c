@@ -40,7 +40,7 @@ static int64_t room(const struct lw_dispatcher *d) {
 static int64_t room_in(struct lw_dispatcher *d, const struct lw_line *line) {
   if (room(d) <= 0) return 0;
   pthread_mutex_lock(&d->mutex);
-  int64_t allowance = lw_turns_allowance(&d->turns, line, LW_MAX_CLAIMS, claimed_count(d), now_ticks(d));
+  int64_t allowance = lw_turns_allowance(&d->turns, line, now_ticks(d));
   pthread_mutex_unlock(&d->mutex);
   int64_t left = allowance - line->claims;
   return left < room(d) ? left : room(d);
@@ -48,12 +48,18 @@ static int64_t room_in(struct lw_dispatcher *d, const struct lw_line *line) {
 
 /* -- planning ------------------------------------------------------------------------------------- */
 
+static void count_claim(struct lw_dispatcher *d, struct lw_line *line, int sign) {
+  pthread_mutex_lock(&d->mutex);
+  lw_turns_claim(&d->turns, line, sign);
+  pthread_mutex_unlock(&d->mutex);
+}
+
 static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
   flight->next = d->planned;
   d->planned = flight;
   d->planning.count++;
   d->planning.bytes += flight->body_length;
-  flight->line->claims++;
+  count_claim(d, flight->line, 1);
 }
 
 static void forget_one(struct lw_dispatcher *d) {
@@ -61,7 +67,7 @@ static void forget_one(struct lw_dispatcher *d) {
   d->planned = flight->next;
   d->planning.count--;
   d->planning.bytes -= flight->body_length;
-  flight->line->claims--;
+  count_claim(d, flight->line, -1);
   lw_flight_free(flight);
 }
 

@@ -86,7 +86,7 @@ struct lw_dispatcher *lw_dispatcher_open(const char *path, const struct lw_dispa
   d->ids.clock = d->message_ids.clock = d->clock;
   lw_id_next(&d->ids, &d->id);
   lw_routing_init(&d->routing, d->options.settings);
-  lw_turns_init(&d->turns, d->options.connections, d->options.max_in_flight_per_host);
+  lw_turns_init(&d->turns, d->options.connections, d->options.max_in_flight_per_host, LW_MAX_CLAIMS);
   lw_bodies_init(&d->bodies);
   init_locks(d);
   if (open_store(d, path, error) && open_lane(d, error) && start_thread(d, error)) return d;

@@ -220,11 +220,13 @@ static bool record_returned(struct lw_dispatcher *d, struct lw_error *error) {
 
 /* Those that returned are no longer claimed by us: by the transaction that says so, or not at all. */
 static void count_returned(struct lw_dispatcher *d, int sign) {
+  pthread_mutex_lock(&d->mutex);
   for (struct lw_flight *flight = d->returned; flight; flight = flight->next) {
     d->claimed.count += sign;
     d->claimed.bytes += (size_t)sign * flight->body_length;
-    flight->line->claims += sign;
+    lw_turns_claim(&d->turns, flight->line, sign);
   }
+  pthread_mutex_unlock(&d->mutex);
 }
 
 /* What nobody is told that it is on disk may come to it a little later. */

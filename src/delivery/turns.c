@@ -18,8 +18,9 @@ struct lw_host {
   char name[];
 };
 
-void lw_turns_init(struct lw_turns *turns, int connections, int per_host) {
-  *turns = (struct lw_turns){.slots.most = connections, .per_host = per_host, .share = 1};
+void lw_turns_init(struct lw_turns *turns, int connections, int per_host, int claims) {
+  *turns =
+      (struct lw_turns){.slots.most = connections, .claims.most = claims, .per_host = per_host, .share = 1};
 }
 
 /* FNV-1a (draft-eastlake-fnv). Ids are random at their end, hosts are not. */
@@ -192,17 +193,22 @@ void lw_turns_free(struct lw_turns *turns) {
 
 /* -- who may start -------------------------------------------------------------------------------- */
 
+/* All that the line has, on the side where it stands. */
+static void count_all(struct lw_turns *turns, const struct lw_line *line, int sign) {
+  take_up(&turns->slots, line, sign * line->throttle.running);
+  take_up(&line->host->slots, line, sign * line->throttle.running);
+  take_up(&turns->claims, line, sign * line->claims);
+}
+
 /* Whether the line is prompt, now; its running requests are counted on the side where it stands. */
 static void judge(struct lw_turns *turns, struct lw_line *line, int64_t now) {
   int64_t usual = line->throttle.usual;
   bool silent = line->throttle.running > 0 && now - line->silent_since > LW_THROTTLE_SLOW;
   bool prompt = usual > 0 && usual < LW_THROTTLE_SLOW && !silent;
   if (prompt == line->prompt) return;
-  take_up(&turns->slots, line, -line->throttle.running);
-  take_up(&line->host->slots, line, -line->throttle.running);
+  count_all(turns, line, -1);
   line->prompt = prompt;
-  take_up(&turns->slots, line, line->throttle.running);
-  take_up(&line->host->slots, line, line->throttle.running);
+  count_all(turns, line, 1);
 }
 
 /* The slots that the line may use: all when it is prompt, else what is not kept for those that are. A request
@@ -365,16 +371,25 @@ static int64_t within_rate(const struct lw_turns *turns, const struct lw_line *l
   return soon > 0 ? soon : 1;
 }
 
-int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t most,
-                       int64_t claimed, int64_t now) {
+void lw_turns_claim(struct lw_turns *turns, struct lw_line *line, int claims) {
+  take_up(&turns->claims, line, claims);
+  line->claims += claims;
+}
+
+/* Claims that the line and its like may share still. */
+static int64_t claims_left(const struct lw_turns *turns, const struct lw_line *line) {
+  const struct lw_slots *claims = &turns->claims;
+  return line->prompt ? claims->most - claims->running
+                      : claims->most - claims->most / RESERVED - claims->slow;
+}
+
+int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t now) {
   const struct lw_limits *limits = &line->limits;
-  int64_t in_flight = limits->ordered ? 1 : limits->max_in_flight;
   if (limits->ordered) return 1;
   if (lw_throttle_broken(&line->throttle))
     return lw_throttle_next(&line->throttle, limits, now) <= now ? 1 : line->throttle.running;
-  if (!line->prompt) most -= most / RESERVED;
-  int64_t allowance = smaller((most - claimed) * LW_TURNS_SHARE, most);
+  int64_t allowance = smaller(claims_left(turns, line) * LW_TURNS_SHARE, turns->claims.most);
   if (limits->rate_count > 0) allowance = smaller(allowance, within_rate(turns, line));
-  if (!line->prompt) allowance = smaller(allowance, UNPROVEN * in_flight);
+  if (!line->prompt) allowance = smaller(allowance, UNPROVEN * limits->max_in_flight);
   return (int)(allowance > 0 ? allowance : 0);
 }

@@ -30,10 +30,11 @@
 
 struct lw_host;
 
-/* What requests take up: the dispatcher's connections, or a host's share of them. */
+/* What requests take up: the dispatcher's connections, or a host's share of them; or deliveries its claims.
+ */
 struct lw_slots {
   int most;    /* at once */
-  int running; /* requests under way */
+  int running; /* requests under way, or claims */
   int slow;    /* of those: of webhooks that are not prompt */
 };
 
@@ -44,6 +45,7 @@ struct lw_line {
   struct lw_host *host;
   struct lw_flight *first, **end; /* waiting */
   int waiting;
+  int claims; /* its flights, from the claim to the record. Only the engine changes it */
   enum { LW_LINE_RESTS, LW_LINE_READY, LW_LINE_SLEEPS } place;
   struct lw_line *next, *previous; /* among the ready ones, a ring; or among the sleeping ones */
   int64_t wake_at;                 /* of a sleeping one */
@@ -52,7 +54,6 @@ struct lw_line {
   struct lw_line *next_in_bucket;
 
   /* The engine's, without the lock. */
-  int claims;         /* its flights, from the claim to the record */
   bool routed;        /* its webhook is enabled */
   int64_t updated_at; /* its webhook's, as it was last looked at */
   bool settled;       /* the store knows that its deliveries go in order, where they do */
@@ -64,7 +65,7 @@ struct lw_line {
 };
 
 struct lw_turns {
-  struct lw_slots slots;
+  struct lw_slots slots, claims;
   int per_host;
   int share;             /* dispatchers on this store: they share a webhook's rate */
   struct lw_line *ready; /* whose turn is next */
@@ -74,7 +75,7 @@ struct lw_turns {
   struct lw_host *hosts[LW_TURNS_BUCKETS];
 };
 
-void lw_turns_init(struct lw_turns *turns, int connections, int per_host);
+void lw_turns_init(struct lw_turns *turns, int connections, int per_host, int claims);
 void lw_turns_free(struct lw_turns *turns); /* when nothing waits or runs */
 
 /* The webhook's line, made where there is none, with these limits from now on. `host`: "example.com:443".
@@ -104,9 +105,10 @@ struct lw_flight *lw_turns_withdraw(struct lw_turns *turns, struct lw_line *line
 /* How many webhooks fail so that they are called less. */
 int lw_turns_broken(const struct lw_turns *turns);
 
-/* How many deliveries the line should have claimed together, of `most` in the dispatcher of which `claimed`
- * are taken, by all lines: what can be sent soon, and never all. */
-int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t most,
-                       int64_t claimed, int64_t now);
+/* So many of the line's deliveries more, or fewer, are claimed. */
+void lw_turns_claim(struct lw_turns *turns, struct lw_line *line, int count);
+/* How many deliveries the line should have claimed together: what can be sent soon, and never all. Prompt
+ * webhooks take none of what is left to the others, however long their lines are, nor the other way round. */
+int lw_turns_allowance(const struct lw_turns *turns, const struct lw_line *line, int64_t now);
 
 #endif
