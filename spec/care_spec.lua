@@ -363,4 +363,93 @@ describe("the delivery log", function()
       end)
     end)
   end)
+
+  describe("when resumed", function()
+    local hook, other
+
+    -- One delivery that failed, and `count` that were canceled, for each of two webhooks.
+    local function disable(count)
+      open({ connections = 1, max_in_flight = 1 })
+      hook = sample.hook(hooks, receiver.url .. "/status/500")
+      other = sample.hook(hooks, receiver.url .. "/status/500")
+      emit(1)
+      assert(hooks.webhooks:update(hook.id, { url = receiver.url .. "/hang" }))
+      assert(hooks.webhooks:update(other.id, { url = receiver.url .. "/hang" }))
+      local list = {}
+      for index = 1, count do
+        list[index] = sample.job_finished()
+      end
+      assert(hooks:emit_all(list))
+      for _, webhook_id in ipairs({ hook.id, other.id }) do
+        assert(hooks.webhooks:update(webhook_id, { enabled = false, url = receiver.url .. "/ok" }))
+        assert.equal(count, hooks.log:where({ webhook_id = webhook_id, status = "canceled" }):count())
+      end
+      -- the request that hangs would hold the only connection
+      hooks:close(0)
+      open({ connections = 1, max_in_flight = 1 })
+    end
+
+    it("is enabled, and gets what was canceled meanwhile, oldest first", function()
+      disable(5)
+      local seen
+      assert.equal(5, hooks:resume(hook.id, {
+        progress = function(done)
+          seen = done
+        end,
+      }))
+      assert.equal(5, seen)
+      assert.is_true(hooks.webhooks:get(hook.id).enabled)
+      assert.is_true(hooks:drain(20))
+      assert.equal(5, receiver:total("/ok"))
+      local log = hooks.log:where({ webhook_id = hook.id })
+      assert.equal(5, log:where({ status = "succeeded" }):count())
+      assert.equal(1, log:where({ status = "failed" }):count())
+      local expected = {}
+      for id in log:where({ status = "succeeded" }):each() do -- newest first
+        table.insert(expected, 1, id)
+      end
+      assert.same(expected, receiver:order("/ok"))
+      assert.is_false(hooks.webhooks:get(other.id).enabled)
+      assert.equal(5, hooks.log:where({ webhook_id = other.id, status = "canceled" }):count())
+      assert.equal(0, hooks:resume(hook.id))
+    end)
+
+    it("loses the reason why it was disabled", function()
+      open()
+      hook = sample.hook(hooks, receiver.url .. "/status/410")
+      sample.deliver(hooks)
+      assert.is_string(hooks.webhooks:get(hook.id).disabled_reason)
+      assert.equal(0, hooks:resume(hook.id))
+      local record = hooks.webhooks:get(hook.id)
+      assert.is_true(record.enabled)
+      assert.is_nil(record.disabled_reason)
+    end)
+
+    it("goes in steps, also for a webhook that was enabled before", function()
+      disable(600)
+      assert(hooks.webhooks:update(hook.id, { enabled = true, max_in_flight = 16 }))
+      local seen = {}
+      assert.equal(600, hooks:resume(hook.id, {
+        progress = function(done)
+          seen[#seen + 1] = done
+        end,
+      }))
+      assert.same({ 500, 600 }, seen)
+    end)
+
+    it("has to be there", function()
+      open()
+      assert.same({ nil, "not_found" }, { select(1, hooks:resume("nonsense")), select(3, hooks:resume("nonsense")) })
+      raises("a webhook's id expected", function()
+        hooks:resume()
+      end)
+      raises("unknown option 'since'", function()
+        hooks:resume("nonsense", { since = 1 })
+      end)
+      hooks:close()
+      raises("closed dispatcher", function()
+        hooks:resume("nonsense")
+      end)
+    end)
+  end)
 end)

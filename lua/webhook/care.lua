@@ -8,6 +8,7 @@ local care = {}
 
 local PRUNE = { older_than = "number", limit = "integer", progress = "function" }
 local RECOVER = { since = "integer", progress = "function" }
+local RESUME = { progress = "function" }
 local LONGEST = 1e9 -- seconds
 local MANY = 2 ^ 53
 
@@ -71,6 +72,33 @@ function care:recover(webhook_id, options)
   if not record then return nil, message, code end
   local filter = { webhook_id = record.id, since = options.since, unsuccessful = true }
   local count, why, why_code = log.resend(way, filter, options.progress)
+  return count, why, why_code
+end
+
+-- The record of a webhook, enabled if it was not; or nil, message, code.
+local function enable(self, id)
+  local record, message, code = self.webhooks:get(id)
+  if not record then return nil, message, code end
+  if record.enabled then return record end
+  return self.webhooks:update(id, { enabled = true })
+end
+
+--- Lets a webhook go on: enables it if it is disabled, which forgets the reason, and sends again what was canceled for it.
+-- Oldest first, in steps of 500, each with its own id and bytes. What failed is left as it is; see recover.
+-- @param webhook_id  a webhook, disabled or enabled
+-- @param options     progress: a function that is called after each step with the number of deliveries so far
+-- @return how many; or nil, message, "not_found" | "key" | "newer" | a store's code
+-- @usage local hooks = assert(webhook.open("webhooks.db", { on_disabled = function(id, reason) tell_owner(id, reason) end }))
+-- -- and when the owner says that it is mended
+-- local count = assert(hooks:resume(id))
+function care:resume(webhook_id, options)
+  if type(webhook_id) ~= "string" then error("resume: a webhook's id expected, got " .. type(webhook_id), 2) end
+  options = options or {}
+  check.options(options, RESUME, "resume", 2)
+  local way = open_way(self)
+  local record, message, code = enable(self, webhook_id)
+  if not record then return nil, message, code end
+  local count, why, why_code = log.resend(way, { webhook_id = record.id, status = "canceled" }, options.progress)
   return count, why, why_code
 end
 

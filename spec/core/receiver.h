@@ -20,6 +20,7 @@ enum { RECEIVER_PEERS = 256, RECEIVER_TEXT = 4096, RECEIVER_REQUESTS = 20000 };
 
 struct receiver_request {
   char path[24], id[40], body[32]; /* the body's beginning */
+  int64_t timestamp;               /* of the header webhook-timestamp, in seconds; 0: none */
   const char *answer;              /* a whole response; NULL: not answered yet */
 };
 
@@ -73,6 +74,7 @@ static inline void receiver_note(struct receiver *r, int peer) {
   const char *end = strstr(text, "\r\n\r\n");
   const char *size = strstr(text, "Content-Length: ");
   const char *id = strstr(text, "Webhook-Id: ");
+  const char *timestamp = strstr(text, "webhook-timestamp: ");
   if (end == NULL || size == NULL || id == NULL) return;
   if (r->length[peer] < (size_t)(end + 4 - text) + strtoul(size + 16, NULL, 10)) return;
   if (r->count == RECEIVER_REQUESTS) abort();
@@ -80,6 +82,8 @@ static inline void receiver_note(struct receiver *r, int peer) {
   receiver_copy(request->path, sizeof request->path, strchr(text, '/'), " ");
   receiver_copy(request->id, sizeof request->id, id + 12, "\r");
   receiver_copy(request->body, sizeof request->body, end + 4, "");
+  request->timestamp = timestamp ? strtoll(timestamp + 19, NULL, 10) : 0;
+  request->answer = NULL;
   r->waiting[peer] = r->count++;
   r->length[peer] = 0;
 }

@@ -213,12 +213,20 @@ static void test_a_line_is_ordered_afterwards(void **state) {
   struct lw_id webhook = id_at(100);
   for (int n = 1; n <= 3; n++) add(n, 100, NOW - n, false, NULL);
   add(4, 101, NOW, false, NULL);
+  assert_string_equal(claim(100, 1), "3");
   OK(lw_store_order_line(store, &webhook, true, &error));
   assert_string_equal(claim(100, 9), "");
   assert_string_equal(claim_head(100, NOW), "1");
+  record(1, LW_SUCCEEDED, NOW);
+  assert_string_equal(claim_head(100, NOW), "2");
+  record(2, LW_SUCCEEDED, NOW);
+  assert_string_equal(claim_head(100, NOW), ""); /* the next one is claimed since before */
+  record(3, LW_PENDING, NOW);
+  assert_string_equal(claim_head(100, NOW), "3");
+  for (int n = 5; n <= 6; n++) add(n, 100, NOW, true, NULL);
   OK(lw_store_order_line(store, &webhook, false, &error));
   assert_string_equal(claim_head(100, NOW), "");
-  assert_string_equal(claim(100, 9), "3 2"); /* the first is claimed still */
+  assert_string_equal(claim(100, 9), "5 6"); /* the first is claimed still */
   assert_string_equal(claim(101, 9), "4");
 }
 
@@ -305,6 +313,12 @@ static const struct {
      "deliveries_claimed"},
     {"UPDATE deliveries SET claimed_by = NULL WHERE status = 'pending' AND claimed_by IS NOT NULL"
      " AND claimed_by NOT IN (SELECT id FROM dispatchers WHERE lease_until >= $1)",
+     "deliveries_claimed"},
+    {"UPDATE deliveries SET ordered = 1 WHERE webhook_id = $1 AND status = 'pending' AND claimed_by IS NULL"
+     " AND ordered IS NULL",
+     "deliveries_line"},
+    {"UPDATE deliveries SET ordered = 1 WHERE webhook_id = $1 AND status = 'pending'"
+     " AND claimed_by IS NOT NULL AND ordered IS NULL",
      "deliveries_claimed"},
     {"UPDATE deliveries SET status = 'canceled' WHERE webhook_id = $1 AND status = 'pending'"
      " AND claimed_by IS NULL AND ordered IS NULL",

@@ -1,6 +1,4 @@
 /* The dispatcher on a real file, with a small HTTP receiver on loopback. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <sqlite3.h>
@@ -10,200 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* clang-format off: cmocka.h needs the headers above */
 #include <cmocka.h>
 /* clang-format on */
 
-#include "base/clock.h"
-#include "delivery/dispatcher.h"
-#include "local_settings.h"
-
-#define NO_BOUNDS .since = -1, .before = -1
-enum { MAX_PEERS = 256, MAX_SEEN = 4096, BODY_SIZE = 32, PATIENCE_MS = 20000 };
-
-static struct lw_error error;
-
-#define OK(call)                                                           \
-  do {                                                                     \
-    error.message[0] = '\0';                                               \
-    if (!(call)) fail_msg("%s: %s: %s", #call, error.code, error.message); \
-  } while (0)
-
-static int64_t ticks_ms(void) {
-  const struct lw_clock *clock = lw_system_clock();
-  return clock->ticks(clock->context) / 1000;
-}
-
-static int64_t now_ms(void) {
-  const struct lw_clock *clock = lw_system_clock();
-  return clock->now(clock->context);
-}
-
-/* -- the receiver ---------------------------------------------------------------------------------- */
-
-struct request {
-  char id[LW_ID_TEXT_SIZE], body[BODY_SIZE];
-};
-
-static struct receiver {
-  int listener, port;
-  pthread_t thread, peers[MAX_PEERS];
-  pthread_mutex_t mutex;
-  pthread_cond_t changed;
-  int fds[MAX_PEERS], peer_count;
-  int to_fail; /* so many requests get a 500 */
-  bool shut;   /* answers wait until it is opened */
-  bool over;
-  struct request seen[MAX_SEEN];
-  int seen_count;
-} receiver;
-
-static bool read_request(int fd, char *text, size_t size) {
-  size_t length = 0;
-  for (;;) {
-    text[length] = '\0';
-    const char *end = strstr(text, "\r\n\r\n");
-    const char *line = strstr(text, "Content-Length: ");
-    if (end && line && length >= (size_t)(end + 4 - text) + strtoul(line + 16, NULL, 10)) return true;
-    ssize_t got = recv(fd, text + length, size - 1 - length, 0);
-    if (got <= 0) return false;
-    length += (size_t)got;
-  }
-}
-
-/* Notes the request and waits for its answer. */
-static const char *judge(const char *text) {
-  struct receiver *r = &receiver;
-  pthread_mutex_lock(&r->mutex);
-  if (r->seen_count == MAX_SEEN) abort();
-  struct request *request = &r->seen[r->seen_count++];
-  snprintf(request->id, sizeof request->id, "%.36s", strstr(text, "Webhook-Id: ") + 12);
-  snprintf(request->body, sizeof request->body, "%s", strstr(text, "\r\n\r\n") + 4);
-  pthread_cond_broadcast(&r->changed);
-  while (r->shut && !r->over) pthread_cond_wait(&r->changed, &r->mutex);
-  bool bad = r->to_fail > 0;
-  if (bad) r->to_fail--;
-  pthread_mutex_unlock(&r->mutex);
-  return bad ? "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno"
-             : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-}
-
-static void *serve_peer(void *argument) {
-  int *fd = argument;
-  char text[4096];
-  while (read_request(*fd, text, sizeof text)) {
-    const char *answer = judge(text);
-    if (send(*fd, answer, strlen(answer), MSG_NOSIGNAL) < 0) break;
-  }
-  pthread_mutex_lock(&receiver.mutex);
-  close(*fd);
-  *fd = -1;
-  pthread_mutex_unlock(&receiver.mutex);
-  return NULL;
-}
-
-static void *serve(void *argument) {
-  struct receiver *r = &receiver;
-  (void)argument;
-  for (int fd; (fd = accept(r->listener, NULL, NULL)) >= 0;) {
-    pthread_mutex_lock(&r->mutex);
-    if (r->peer_count == MAX_PEERS) abort();
-    int *slot = &r->fds[r->peer_count];
-    *slot = fd;
-    pthread_create(&r->peers[r->peer_count++], NULL, serve_peer, slot);
-    pthread_mutex_unlock(&r->mutex);
-  }
-  return NULL;
-}
-
-static void start_receiver(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  struct receiver *r = &receiver;
-  memset(r, 0, sizeof *r);
-  pthread_mutex_init(&r->mutex, NULL);
-  pthread_cond_init(&r->changed, NULL);
-  r->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_int_equal(bind(r->listener, (struct sockaddr *)&address, sizeof address), 0);
-  assert_int_equal(getsockname(r->listener, (struct sockaddr *)&address, &length), 0);
-  r->port = ntohs(address.sin_port);
-  assert_int_equal(listen(r->listener, MAX_PEERS), 0);
-  pthread_create(&r->thread, NULL, serve, NULL);
-}
-
-static void stop_receiver(void) {
-  struct receiver *r = &receiver;
-  shutdown(r->listener, SHUT_RDWR);
-  pthread_join(r->thread, NULL);
-  close(r->listener);
-  pthread_mutex_lock(&r->mutex);
-  r->over = true;
-  pthread_cond_broadcast(&r->changed);
-  for (int i = 0; i < r->peer_count; i++)
-    if (r->fds[i] >= 0) shutdown(r->fds[i], SHUT_RDWR);
-  pthread_mutex_unlock(&r->mutex);
-  for (int i = 0; i < r->peer_count; i++) pthread_join(r->peers[i], NULL);
-  pthread_mutex_destroy(&r->mutex);
-  pthread_cond_destroy(&r->changed);
-}
-
-static void set_receiver(bool shut, int to_fail) {
-  pthread_mutex_lock(&receiver.mutex);
-  receiver.shut = shut;
-  receiver.to_fail = to_fail;
-  pthread_cond_broadcast(&receiver.changed);
-  pthread_mutex_unlock(&receiver.mutex);
-}
-
-static int received(void) {
-  pthread_mutex_lock(&receiver.mutex);
-  int count = receiver.seen_count;
-  pthread_mutex_unlock(&receiver.mutex);
-  return count;
-}
-
-static void wait_received(int count) {
-  int64_t end = ticks_ms() + PATIENCE_MS;
-  while (received() < count) {
-    if (ticks_ms() > end) fail_msg("%d of %d requests came", received(), count);
-    usleep(2000);
-  }
-}
-
-static int times_received(const char *body) {
-  int times = 0;
-  pthread_mutex_lock(&receiver.mutex);
-  for (int i = 0; i < receiver.seen_count; i++) times += strcmp(receiver.seen[i].body, body) == 0;
-  pthread_mutex_unlock(&receiver.mutex);
-  return times;
-}
-
-/* -- dispatchers and stores ------------------------------------------------------------------------ */
-
-static char folder[64], path[96];
+#include "scene.h"
 
 static int set_up(void **state) {
   (void)state;
-  snprintf(folder, sizeof folder, "/tmp/lw-dispatcher-XXXXXX");
-  if (mkdtemp(folder) == NULL) return -1;
-  snprintf(path, sizeof path, "%s/store.db", folder);
-  start_receiver();
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  static const char *const ends[] = {"", "-wal", "-shm"};
-  char name[128];
-  stop_receiver();
-  for (int i = 0; i < 3; i++) {
-    snprintf(name, sizeof name, "%s%s", path, ends[i]);
-    unlink(name);
-  }
-  return rmdir(folder);
+  return open_scene(lw_system_clock());
 }
 
 static struct lw_dispatcher_options options(void) {
@@ -214,45 +29,10 @@ static struct lw_dispatcher_options options(void) {
                                         .lease = PATIENCE_MS};
 }
 
-/* With a reference to the settings that it takes over. */
-static struct lw_dispatcher *open_with(struct lw_dispatcher_options options) {
-  struct lw_dispatcher *dispatcher;
-  OK((dispatcher = lw_dispatcher_open(path, &options, &error)) != NULL);
-  lw_settings_drop(options.settings);
-  return dispatcher;
-}
-
-static bool insert_webhook(struct lw_store *store, void *context, struct lw_error *failure) {
-  return lw_store_insert_webhook(store, context, failure);
-}
-
-static void add_webhook(struct lw_dispatcher *dispatcher) {
-  char url[64];
-  snprintf(url, sizeof url, "http://127.0.0.1:%d/", receiver.port);
-  struct lw_webhook webhook = {.app_id = (char *)"shop",
-                               .name = (char *)"w",
-                               .url = url,
-                               .format = (char *)"raw",
-                               .events = (char *)"*",
-                               .signing_secret = (char *)"secret",
-                               .enabled = true};
-  lw_id_floor(now_ms(), &webhook.id);
-  OK(lw_dispatcher_write(dispatcher, insert_webhook, &webhook, &error));
-}
-
 static struct lw_dispatcher *open_dispatcher(void) {
   struct lw_dispatcher *dispatcher = open_with(options());
-  add_webhook(dispatcher);
+  add_webhook(dispatcher, NULL);
   return dispatcher;
-}
-
-static struct lw_emit_item item_of(const char *body) {
-  return (struct lw_emit_item){.app_id = "shop", .event = "e", .body = body, .body_length = strlen(body)};
-}
-
-static bool emit(struct lw_dispatcher *dispatcher, const char *body, struct lw_error *failure) {
-  struct lw_emit_item item = item_of(body);
-  return lw_dispatcher_emit(dispatcher, &item, 1, failure);
 }
 
 static bool enqueue(struct lw_dispatcher *dispatcher, const char *body, struct lw_error *failure) {
@@ -264,10 +44,6 @@ static void drain(struct lw_dispatcher *dispatcher) {
   int64_t left = 0;
   OK(lw_dispatcher_drain(dispatcher, PATIENCE_MS, &left, &error));
   assert_int_equal(left, 0);
-}
-
-static void close_dispatcher(struct lw_dispatcher *dispatcher) {
-  OK(lw_dispatcher_close(dispatcher, PATIENCE_MS, &error));
 }
 
 static void assert_logged(const char *status, int64_t expected) {
@@ -285,15 +61,6 @@ static struct lw_store_counts counts(void) {
   OK(lw_store_counts(store, now_ms(), &counts, &error));
   lw_store_close(store);
   return counts;
-}
-
-static void execute(const char *sql) {
-  sqlite3 *handle;
-  assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
-  sqlite3_busy_timeout(handle, PATIENCE_MS);
-  if (sqlite3_exec(handle, sql, NULL, NULL, NULL) != SQLITE_OK)
-    fail_msg("%s: %s", sql, sqlite3_errmsg(handle));
-  sqlite3_close(handle);
 }
 
 /* -- emitting -------------------------------------------------------------------------------------- */
@@ -465,7 +232,7 @@ static void failures_are_retried_and_successes_resent(void **state) {
   drain(dispatcher);
   close_dispatcher(dispatcher);
   assert_int_equal(times_received("again"), 4);
-  for (int i = 1; i < 4; i++) assert_string_equal(receiver.seen[i].id, receiver.seen[0].id);
+  for (int i = 1; i < 4; i++) assert_string_equal(request_at(i).id, request_at(0).id);
   assert_attempts(triggers, 4);
 }
 
@@ -488,7 +255,7 @@ static void close_gives_flights_back(void **state) {
   struct lw_dispatcher_options few = options();
   few.connections = 2;
   struct lw_dispatcher *dispatcher = open_with(few);
-  add_webhook(dispatcher);
+  add_webhook(dispatcher, NULL);
   set_receiver(true, 0);
   char body[BODY_SIZE];
   for (int i = 0; i < 6; i++) {
@@ -577,7 +344,7 @@ static void a_lost_lease_recalls_what_waits(void **state) {
   single.connections = 1;
   single.lease = 600;
   struct lw_dispatcher *dispatcher = open_with(single);
-  add_webhook(dispatcher);
+  add_webhook(dispatcher, NULL);
   set_receiver(true, 0);
   char body[BODY_SIZE];
   for (int i = 0; i < 5; i++) {
@@ -613,7 +380,7 @@ static void a_retired_dispatcher_leaves_the_rest_to_its_successor(void **state) 
   struct lw_dispatcher_options single = options();
   single.connections = 1;
   struct lw_dispatcher *old = open_with(single);
-  add_webhook(old);
+  add_webhook(old, NULL);
   set_receiver(true, 0);
   char body[BODY_SIZE];
   for (int i = 0; i < 6; i++) {
@@ -641,7 +408,7 @@ static void a_retired_dispatcher_leaves_the_rest_to_its_successor(void **state) 
   assert_logged("succeeded", 7);
 }
 
-#define WITH_RECEIVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_RECEIVER(test) cmocka_unit_test_setup_teardown(test, set_up, close_scene)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

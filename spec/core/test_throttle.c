@@ -353,6 +353,22 @@ static void an_unsent_probe_decides_nothing(void **state) {
   assert_int_equal(wait_left(), 10 * SECOND);
 }
 
+/* Its failure still makes the pause longer. */
+static void a_probe_may_be_asked_for(void **state) {
+  (void)state;
+  use_breaker(1, 5 * SECOND, MINUTE);
+  once(LW_THROTTLE_BAD);
+  now += SECOND;
+  lw_throttle_probe(&throttle);
+  start();
+  assert_int_equal(wait_left(), NEVER);
+  finish(LW_THROTTLE_BAD);
+  assert_int_equal(wait_left(), 10 * SECOND);
+  set_up(NULL);
+  lw_throttle_probe(&throttle);
+  assert_false(lw_throttle_broken(&throttle));
+}
+
 static void without_a_breaker_nothing_opens(void **state) {
   (void)state;
   for (int i = 0; i < 1000; i++) once(LW_THROTTLE_BAD);
@@ -448,6 +464,7 @@ int main(void) {
       TEST(half_open_lets_one_through),
       TEST(late_results_change_nothing),
       TEST(an_unsent_probe_decides_nothing),
+      TEST(a_probe_may_be_asked_for),
       TEST(without_a_breaker_nothing_opens),
       TEST(a_dead_endpoint_is_probed_less_and_less),
       TEST(a_hold_lasts),

@@ -193,9 +193,11 @@ static void a_new_secret_and_enabling_forget(void **state) {
   assert_string_equal(webhook.disabled_reason, "410");
   assert_string_equal(webhook.old_secrets, "1 old");
   give(LW_WEBHOOK_SIGNING_SECRET, SECRET);
+  webhook.failing_since = 7;
   changes.gives_enabled = changes.enabled = true;
   apply();
   assert_true(webhook.enabled);
+  assert_int_equal(webhook.failing_since, 0);
   assert_null(webhook.disabled_reason);
   assert_null(webhook.old_secrets);
   changes.gives_enabled = true;

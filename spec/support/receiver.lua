@@ -52,6 +52,7 @@ http {
   lua_shared_dict ids 64m;
   lua_shared_dict flaky 64m;
   lua_shared_dict last 160m;
+  lua_shared_dict order 64m;
   lua_shared_dict meta 1m;
 $SERVERS
 }
@@ -321,7 +322,7 @@ local function control(self, path)
 end
 
 --- total, connections, max_concurrent, active and sent (bytes of /huge).
--- Without a path: total and connections over all paths.
+-- Without a path: all but sent over all paths.
 function Receiver:stats(path)
   local stats = cjson.decode((control(self, "/_stats?path=" .. url.escape(path or ""))))
   for name, value in pairs(stats) do
@@ -340,7 +341,7 @@ function Receiver:connections(path)
   return self:stats(path).connections
 end
 
---- The most POST requests that were in progress at once for a path.
+--- The most POST requests that were in progress at once for a path, or for all paths.
 function Receiver:max_concurrent(path)
   return self:stats(path).max_concurrent
 end
@@ -357,6 +358,16 @@ function Receiver:ids()
     ids[id] = flavour.whole(tonumber(count))
   end
   return ids
+end
+
+--- The Webhook-Ids of the POST requests for a path as they came, and a list of when that was (seconds).
+function Receiver:order(path)
+  local ids, times = {}, {}
+  for time, id in control(self, "/_order?path=" .. url.escape(path)):gmatch("(%S+) ([^\n]*)\n") do
+    ids[#ids + 1] = id
+    times[#times + 1] = tonumber(time)
+  end
+  return ids, times
 end
 
 --- The last POST to a path: { headers = { [lower-case name] = value },

@@ -6,6 +6,7 @@ local counts = ngx.shared.counts -- totals per path, connections, concurrency
 local ids = ngx.shared.ids -- Webhook-Id -> number of requests
 local flaky = ngx.shared.flaky -- path and Webhook-Id -> number of requests
 local last = ngx.shared.last -- path -> the last request
+local order = ngx.shared.order -- path and number -> when a request came, and its Webhook-Id
 local meta = ngx.shared.meta -- survives a reset
 
 local CHUNK = 64 * 1024
@@ -29,6 +30,7 @@ if ngx.get_phase() == "log" then
   local path = ngx.ctx.recorded_path
   if path and ngx.ctx.generation == generation() then
     add(counts, "active:" .. path, -1)
+    add(counts, "active:", -1)
   end
   return
 end
@@ -57,13 +59,18 @@ local function request_headers()
   return headers
 end
 
-local function enter(path)
-  ngx.ctx.recorded_path = path
-  ngx.ctx.generation = generation()
+local function count_active(path)
   local active = add(counts, "active:" .. path, 1)
   if active > (counts:get("max:" .. path) or 0) then
     counts:set("max:" .. path, active)
   end
+end
+
+local function enter(path)
+  ngx.ctx.recorded_path = path
+  ngx.ctx.generation = generation()
+  count_active(path)
+  count_active("")
   local connection = ngx.var.connection
   if counts:add("connection:" .. path .. ":" .. connection, true) then
     add(counts, "connections:" .. path, 1)
@@ -79,7 +86,8 @@ local function record(path, id)
   if ngx.ctx.generation ~= generation() then
     return
   end
-  add(counts, "total:" .. path, 1)
+  local number = add(counts, "total:" .. path, 1)
+  order:set(path .. "\n" .. number, ngx.now() .. " " .. (id or "-"))
   add(counts, "total:", 1)
   if id then
     add(ids, id, 1)
@@ -147,9 +155,21 @@ control["/_last"] = function(arguments)
   })
 end
 
+control["/_order"] = function(arguments)
+  local lines = {}
+  for number = 1, counts:get("total:" .. arguments.path) or 0 do
+    local line = order:get(arguments.path .. "\n" .. number)
+    if not line then
+      return answer(500, "the receiver has forgotten the order")
+    end
+    lines[number] = line .. "\n"
+  end
+  answer(200, table.concat(lines))
+end
+
 control["/_reset"] = function()
   add(meta, "generation", 1)
-  for _, dict in ipairs({ counts, ids, flaky, last }) do
+  for _, dict in ipairs({ counts, ids, flaky, last, order }) do
     dict:flush_all()
     dict:flush_expired()
   end
@@ -173,6 +193,14 @@ end
 locations["flaky"] = function(argument, path, id)
   local seen = add(flaky, path .. " " .. (id or ""), 1)
   if seen <= tonumber(argument) then
+    return answer(500, "not yet")
+  end
+  answer(200, "ok")
+end
+
+-- The first requests, of whatever delivery, fail.
+locations["outage"] = function(argument, path)
+  if add(flaky, path, 1) <= tonumber(argument) then
     return answer(500, "not yet")
   end
   answer(200, "ok")

@@ -72,13 +72,24 @@ static void plan(struct lw_dispatcher *d, struct lw_flight *flight) {
   lw_claims_count(&d->planning, flight, 1);
 }
 
+static void forget_one(struct lw_dispatcher *d) {
+  struct lw_flight *flight = d->planned;
+  d->planned = flight->next;
+  lw_claims_count(&d->planning, flight, -1);
+  lw_flight_free(flight);
+}
+
 void lw_claims_forget(struct lw_dispatcher *d) {
+  while (d->planned) forget_one(d);
+}
+
+bool lw_claims_give_back(struct lw_dispatcher *d, struct lw_error *error) {
   while (d->planned) {
-    struct lw_flight *flight = d->planned;
-    d->planned = flight->next;
-    lw_claims_count(&d->planning, flight, -1);
-    lw_flight_free(flight);
+    if (!lw_store_release(d->store, &d->planned->id, &d->id, error)) return false;
+    d->planned->line->backlog = true;
+    forget_one(d);
   }
+  return true;
 }
 
 /* A flight that is ready to go, or NULL (memory). */

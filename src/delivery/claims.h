@@ -34,6 +34,9 @@ int64_t lw_claims_next(const struct lw_dispatcher *dispatcher);
 void lw_claims_count(struct lw_load *load, const struct lw_flight *flight, int sign);
 /* A delivery of the line is no longer claimed by us, or is due in the store: it may claim again. */
 void lw_claims_feed(struct lw_dispatcher *dispatcher, struct lw_line *line);
+/* The webhooks changed in the middle of the transaction: what it planned is given back, to be claimed as they
+ * are now. */
+bool lw_claims_give_back(struct lw_dispatcher *dispatcher, struct lw_error *error);
 /* The transaction did not come to be: what it planned is forgotten. */
 void lw_claims_forget(struct lw_dispatcher *dispatcher);
 

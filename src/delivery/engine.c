@@ -6,10 +6,10 @@
 
 #include "base/deadline.h"
 #include "base/exit_gate.h"
+#include "delivery/lines.h"
 #include "delivery/mailbox.h"
 #include "delivery/observe.h"
 #include "delivery/outcomes.h"
-#include "transport/url.h"
 
 enum {
   OUTCOME_BATCH = 512,   /* so many outcomes are worth a commit of their own, */
@@ -42,7 +42,7 @@ static int64_t outcomes_due(const struct lw_dispatcher *d) {
   return d->outcomes_since + OUTCOME_LINGER_MS * 1000;
 }
 
-static void withdraw(struct lw_dispatcher *d, struct lw_flight *flight) {
+void lw_engine_withdraw(struct lw_dispatcher *d, struct lw_flight *flight) {
   while (flight) {
     struct lw_flight *next = flight->next;
     flight->withdrawn = true;
@@ -58,7 +58,7 @@ static struct lw_request *next_requests(struct lw_dispatcher *d) {
   struct lw_flight *taken = lw_turns_take(&d->turns, now_ticks(d), &stale);
   struct lw_request *list = taken ? taken->request : NULL;
   for (; taken; taken = taken->next) taken->request->next = taken->next ? taken->next->request : NULL;
-  withdraw(d, stale);
+  lw_engine_withdraw(d, stale);
   return list;
 }
 
@@ -78,7 +78,7 @@ static void judge_line(struct lw_dispatcher *d, struct lw_flight *flight) {
   flight->broke = !broken && lw_throttle_broken(&line->throttle);
   flight->mended = broken && !lw_throttle_broken(&line->throttle);
   if (flight->broke || flight->verdict.pause * 1000 > LW_TURNS_AHEAD)
-    withdraw(d, lw_turns_withdraw(&d->turns, line));
+    lw_engine_withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
 /* -- what the sender calls, on its thread ------------------------------------------------------- */
@@ -107,42 +107,6 @@ void lw_engine_idle(void *context) {
 }
 
 /* -- inside a transaction ----------------------------------------------------------------------- */
-
-static void unroute(struct lw_line *line, void *context) {
-  (void)context;
-  line->routed = false;
-}
-
-static void drop_unrouted(struct lw_line *line, void *context) {
-  struct lw_dispatcher *d = context;
-  if (!line->routed) withdraw(d, lw_turns_withdraw(&d->turns, line));
-}
-
-/* Each route that we can serve gets its line, and what waits in another line leaves it. */
-static bool form_lines(struct lw_dispatcher *d, struct lw_error *error) {
-  bool ok = true;
-  pthread_mutex_lock(&d->mutex);
-  lw_turns_each(&d->turns, unroute, NULL);
-  for (size_t i = 0; ok && i < d->routing.count; i++) {
-    struct lw_route *route = &d->routing.by_app[i];
-    if (lw_route_unreadable(route)) continue;
-    char host[LW_URL_HOST_SIZE];
-    lw_url_host(route->webhook->url, host);
-    route->line = lw_turns_line(&d->turns, &route->webhook->id, &route->settings->limits, host);
-    ok = route->line != NULL;
-    if (ok) route->line->routed = true;
-  }
-  if (ok) lw_turns_each(&d->turns, drop_unrouted, d);
-  d->sweeping = true;
-  pthread_mutex_unlock(&d->mutex);
-  return ok || lw_fail(error, "memory", "out of memory");
-}
-
-bool lw_engine_refresh(struct lw_dispatcher *d, struct lw_error *error) {
-  bool reloaded;
-  if (!lw_routing_refresh(&d->routing, d->store, &reloaded, error)) return false;
-  return !reloaded || form_lines(d, error);
-}
 
 static bool is_test(const struct lw_emit_item *item) {
   static const struct lw_id none;
@@ -194,12 +158,12 @@ static bool apply(struct lw_dispatcher *d, struct lw_command *command, struct lw
   /* A job may make deliveries due: look at once. */
   d->claim_at = 0;
   if (!command->write(d->store, command->context, error)) return refuse(command, error);
-  return lw_engine_refresh(d, error);
+  return lw_lines_refresh(d, error);
 }
 
 static void drop_waiting(struct lw_line *line, void *context) {
   struct lw_dispatcher *d = context;
-  withdraw(d, lw_turns_withdraw(&d->turns, line));
+  lw_engine_withdraw(d, lw_turns_withdraw(&d->turns, line));
 }
 
 static void drop_all_waiting(struct lw_dispatcher *d) {
@@ -271,6 +235,7 @@ static bool may_relax(const struct lw_dispatcher *d) {
 static void forget(struct lw_dispatcher *d) {
   count_returned(d, 1);
   for (struct lw_flight *flight = d->returned; flight; flight = flight->next) flight->line->known_good = 0;
+  lw_lines_forget(d);
   lw_claims_forget(d);
   d->claim_at = 0; /* what it claimed waits in the store as before */
   d->heartbeat_at = 0;
@@ -289,7 +254,7 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   lw_observe_begin(d);
   count_returned(d, -1);
   bool ok = lw_store_relax(d->store, relaxed, error) && lw_store_begin(d->store, error) &&
-            keep_lease(d, error) && lw_engine_refresh(d, error) && record_returned(d, error);
+            keep_lease(d, error) && lw_lines_refresh(d, error) && record_returned(d, error);
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
   ok = ok && lw_claims_take(d, error) && lw_store_commit(d->store, error);
@@ -328,7 +293,6 @@ static void line_up(struct lw_dispatcher *d) {
     lw_turns_add(&d->turns, list);
     list = next;
   }
-  if (d->sweeping) lw_turns_each(&d->turns, drop_unrouted, d);
   d->claimed.count += d->planning.count;
   d->claimed.slow += d->planning.slow;
   d->claimed.bytes += d->planning.bytes;

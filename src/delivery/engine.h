@@ -87,8 +87,8 @@ struct lw_dispatcher {
 };
 
 void *lw_engine_run(void *dispatcher);
-/* Inside the transaction: reads the webhooks anew when anybody changed them. */
-bool lw_engine_refresh(struct lw_dispatcher *dispatcher, struct lw_error *error);
+/* Under the lock: flights that left their line, chained by `next`, come back without having been sent. */
+void lw_engine_withdraw(struct lw_dispatcher *dispatcher, struct lw_flight *flights);
 void lw_engine_done(struct lw_request *request, void *dispatcher); /* the lane's callbacks */
 void lw_engine_idle(void *dispatcher);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "delivery/engine.h"
+#include "delivery/lines.h"
 #include "delivery/observe.h"
 
 static int64_t now_ms(const struct lw_dispatcher *d) {
@@ -15,7 +16,7 @@ static bool disable(struct lw_dispatcher *d, const struct lw_id *webhook, const 
   bool changed = false;
   if (!lw_store_disable_webhook(d->store, webhook, reason, now_ms(d), &changed, error)) return false;
   if (changed) lw_observe_disabled(d, webhook, reason);
-  return lw_store_cancel_webhook(d->store, webhook, reason, error) && lw_engine_refresh(d, error);
+  return lw_store_cancel_webhook(d->store, webhook, reason, error) && lw_lines_refresh(d, error);
 }
 
 /* "no success for 5 days" */

@@ -145,6 +145,10 @@ void lw_throttle_unsent(struct lw_throttle *throttle, const struct lw_limits *li
   throttle->probing = false;
 }
 
+void lw_throttle_probe(struct lw_throttle *throttle) {
+  throttle->broken_until = 0;
+}
+
 void lw_throttle_hold(struct lw_throttle *throttle, int64_t until) {
   throttle->held_until = later(throttle->held_until, until);
 }

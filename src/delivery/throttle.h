@@ -62,6 +62,8 @@ void lw_throttle_finish(struct lw_throttle *throttle, const struct lw_limits *li
 /* What was started came back without having been sent: as if it had not been started. (One that was started
  * with other limits gives back a token of these.) */
 void lw_throttle_unsent(struct lw_throttle *throttle, const struct lw_limits *limits);
+/* Its owner changed the webhook: an open breaker lets its one request through now. */
+void lw_throttle_probe(struct lw_throttle *throttle);
 /* Nothing starts before `until`. An earlier hold that lasts longer stays. */
 void lw_throttle_hold(struct lw_throttle *throttle, int64_t until);
 /* The breaker is not closed: open, or half-open. */

@@ -66,6 +66,7 @@ static bool enter_host(struct lw_turns *turns, struct lw_line *line, const char 
   if (line->host) take_up(&line->host->slots, line, -line->throttle.running);
   leave_host(turns, line->host);
   line->host = host;
+  line->throttle.held_until = 0; /* this one asked for nothing yet */
   return true;
 }
 

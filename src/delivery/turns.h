@@ -53,12 +53,14 @@ struct lw_line {
   struct lw_line *next_in_bucket;
 
   /* The engine's, without the lock. */
-  int claims;   /* its flights, from the claim to the record; */
-  size_t bytes; /* of their bodies */
-  bool slow;    /* it was not prompt when its room was looked at */
-  bool routed;  /* its webhook is enabled */
-  bool backlog; /* more is due in the store than is claimed */
-  bool hungry;  /* in the list of those that are to claim */
+  int claims;         /* its flights, from the claim to the record; */
+  size_t bytes;       /* of their bodies */
+  bool slow;          /* it was not prompt when its room was looked at */
+  bool routed;        /* its webhook is enabled */
+  int64_t updated_at; /* its webhook's, as it was last looked at */
+  bool settled;       /* the store knows that its deliveries go in order, where they do */
+  bool backlog;       /* more is due in the store than is claimed */
+  bool hungry;        /* in the list of those that are to claim */
   struct lw_line *next_hungry;
   bool failing;       /* its last attempt that was recorded failed */
   int64_t known_good; /* milliseconds since the epoch: when the store was last told that it works */

@@ -88,7 +88,9 @@ bool lw_webhook_change(struct lw_webhook *webhook, const struct lw_webhook_chang
       changes->fields[LW_WEBHOOK_URL].given && is_other(webhook->url, changes->fields[LW_WEBHOOK_URL].text);
   if (!change_texts(webhook, changes, error) || !change_settings(webhook, changes, other_url, error))
     return false;
-  if (changes->gives_enabled) webhook->enabled = changes->enabled;
+  bool enabled = changes->gives_enabled ? changes->enabled : webhook->enabled;
+  if (enabled && !webhook->enabled) webhook->failing_since = 0; /* as the store has it */
+  webhook->enabled = enabled;
   if (webhook->enabled) lw_wipe_text(&webhook->disabled_reason);
   return true;
 }

@@ -187,7 +187,7 @@ bool lw_store_claim(struct lw_store *, const struct lw_id *dispatcher, const str
  * then nothing. */
 bool lw_store_claim_head(struct lw_store *, const struct lw_id *dispatcher, const struct lw_id *webhook,
                          int64_t now, struct lw_claim_list *, struct lw_error *);
-/* What waits for a webhook is ordered from now on, or no longer. */
+/* What waits for a webhook, claimed or not, is ordered from now on, or no longer. */
 bool lw_store_order_line(struct lw_store *, const struct lw_id *webhook, bool ordered, struct lw_error *);
 /* Gives back a claim unsent; due at once. */
 bool lw_store_release(struct lw_store *, const struct lw_id *delivery, const struct lw_id *dispatcher,

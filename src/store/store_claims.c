@@ -174,21 +174,26 @@ bool lw_store_claim_head(struct lw_store *store, const struct lw_id *dispatcher,
   return claim(store, dispatcher, statement, 1, list, error);
 }
 
-static bool run_for(struct lw_store *store, struct lw_statement *statement, const struct lw_id *webhook,
+static bool run_for(struct lw_store *store, const char *sql, const struct lw_id *webhook,
                     struct lw_error *error) {
+  struct lw_statement *statement = lw_cached(store, sql, error);
   if (statement == NULL) return false;
   lw_bind_id(store, statement, 1, webhook);
   return lw_run(store, statement, NULL, error);
 }
 
+/* What waits and what is claimed: each has an index. */
 bool lw_store_order_line(struct lw_store *store, const struct lw_id *webhook, bool ordered,
                          struct lw_error *error) {
-  const char *sql = ordered
-                        ? "UPDATE deliveries SET ordered = 1 WHERE webhook_id = $1 AND status = 'pending'"
-                          " AND claimed_by IS NULL AND ordered IS NULL"
-                        : "UPDATE deliveries SET ordered = NULL WHERE webhook_id = $1 AND status = 'pending'"
-                          " AND ordered = 1";
-  return run_for(store, lw_cached(store, sql, error), webhook, error);
+#define ORDER "UPDATE deliveries SET ordered = 1 WHERE webhook_id = $1 AND status = 'pending' AND "
+  if (ordered)
+    return run_for(store, ORDER "claimed_by IS NULL AND ordered IS NULL", webhook, error) &&
+           run_for(store, ORDER "claimed_by IS NOT NULL AND ordered IS NULL", webhook, error);
+#undef ORDER
+  return run_for(store,
+                 "UPDATE deliveries SET ordered = NULL WHERE webhook_id = $1 AND status = 'pending'"
+                 " AND ordered = 1",
+                 webhook, error);
 }
 
 /* -- giving back ---------------------------------------------------------------------------------- */
