@@ -2,6 +2,7 @@
 -- requests beside those of the same location that does not emit, how long the workers' event loops were held, whether every
 -- event arrived, what an idle worker uses, and whether a receiver that hangs shows. Usage:
 -- script/bench nginx [seconds of load] [each]. With `each` every worker has a database of its own.
+local counting_receiver = require "spec.support.counting_receiver"
 local http = require "socket.http"
 local nginx_app = require "spec.support.nginx_app"
 local shell = require "spec.support.shell"
@@ -14,41 +15,8 @@ local RATE = 2000 -- requests a second
 local CONNECTIONS = 64
 local TURNS = 3 -- into which the load is cut, with and without emitting in turn
 local QUIET_SECONDS, IDLE_SECONDS = 3, 5
-local HANG_SECONDS = 10
 local ARRIVE_SECONDS = 60
 local LIMITS = { p99 = 2, held = 5, idle = 0.5 } -- milliseconds more than without, milliseconds, percent of a core
-
-local RECEIVER = [[
-  lua_shared_dict events 32m;
-  lua_shared_dict ids 32m;
-  keepalive_requests 1000000000;
-  server {
-    listen 127.0.0.1:$PORT backlog=4096;
-    client_body_buffer_size 64k;
-    location = /ok {
-      content_by_lua_block {
-        ngx.req.read_body()
-        ngx.shared.events:incr(ngx.req.get_body_data():match('"data":{"id":"([^"]+)"'), 1, 0)
-        ngx.shared.ids:incr(ngx.var.http_webhook_id, 1, 0)
-        ngx.print("ok")
-      }
-    }
-    location = /hang {
-      content_by_lua_block { ngx.sleep(]] .. HANG_SECONDS .. [[) ngx.print("ok") }
-    }
-    location = /count {
-      content_by_lua_block {
-        ngx.print(#ngx.shared.events:get_keys(0), " ", #ngx.shared.ids:get_keys(0))
-      }
-    }
-    location = /events {
-      content_by_lua_block {
-        local events = ngx.shared.events
-        for _, id in ipairs(events:get_keys(0)) do ngx.say(events:get(id), " ", id) end
-      }
-    }
-  }
-]]
 
 local SENDER = [[
   lua_shared_dict state 1m;
@@ -137,12 +105,6 @@ return bench
 -- The end of what nginx has logged.
 local function log(app) return app:log():sub(-2000) end
 
-local function get(app, path)
-  local body, status = http.request(app.url .. path)
-  assert(status == 200, tostring(status) .. log(app))
-  return body
-end
-
 local function run(app, code)
   local body, status = http.request(app.url .. "/run", code)
   assert(status == 200, log(app))
@@ -194,6 +156,11 @@ local function print_gaps(what, gap)
     what, gap.held, gap.long, LIMITS.held, gap.gap))
 end
 
+-- Seconds of processor time that the host has kept from this machine: gaps that nobody here can explain.
+local function stolen()
+  return shell.read_file("/proc/stat"):match("^cpu" .. (" +%d+"):rep(7) .. " +(%d+)") / 100
+end
+
 -- Nanoseconds that all threads of the workers have run.
 local function processor_time(app)
   local sum = 0
@@ -203,17 +170,14 @@ local function processor_time(app)
   return sum
 end
 
--- Every event, by its own id, arrived once.
+-- Every event, by its own id. @return how many came more than once
 local function check_arrival(receiver, ids)
-  wait.for_condition("all events to arrive", ARRIVE_SECONDS, function()
-    return tonumber(get(receiver, "/count"):match("^%d+")) >= #ids
-  end)
-  local arrived, twice = {}, 0
-  for count, id in get(receiver, "/events"):gmatch("(%d+) (%S+)\n") do
-    arrived[id] = true
-    if tonumber(count) > 1 then twice = twice + 1 end
+  wait.for_condition("all events to arrive", ARRIVE_SECONDS, function() return receiver:deliveries() >= #ids end)
+  local events, twice = receiver:events(), 0
+  for _, id in ipairs(ids) do
+    assert(events[id], "an event is lost: " .. id)
+    if events[id].requests > 1 then twice = twice + 1 end
   end
-  for _, id in ipairs(ids) do assert(arrived[id], "an event is lost: " .. id) end
   print(("%d events were emitted, %d arrived, %d of them more than once"):format(#ids, #ids, twice))
   return twice
 end
@@ -282,15 +246,16 @@ end
 local function measure(app, receiver)
   print(("%d requests/s for %g s over %d connections, two workers, %s; the machine's load is %s"):format(
     RATE, SECONDS, CONNECTIONS, EACH and "a database each" or "one database", load_average()))
+  local before = stolen()
   measure_quiet(app)
   local ids, p99 = measure_load(app)
   expect("events that came twice", check_arrival(receiver, ids), 0)
   measure_idle(app)
   if not EACH then measure_hanging(app, receiver, p99) end
-  print("the machine's load is " .. load_average())
+  print(("the machine's load is %s; its host kept %.2f s of processor time from it"):format(load_average(), stolen() - before))
 end
 
-local receiver = nginx_app.start { http = RECEIVER }
+local receiver = counting_receiver.start()
 local app = nginx_app.start {
   http = SENDER:gsub("%$(%u+)", { SUFFIX = EACH and "ngx.worker.id()" or "''", RECEIVER = receiver.url .. "/ok",
     FIRST = EACH and "true" or "ngx.worker.id() == 0" }),
