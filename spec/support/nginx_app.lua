@@ -16,6 +16,7 @@ App.__index = App
 local START_SECONDS = 10
 local QUIT_SECONDS = 15
 local START_ATTEMPTS = 3
+local FAULT_LENGTH = 4000 -- characters of a report
 
 local CONFIGURATION = [[
 load_module "$MODULES/ndk_http_module.so";
@@ -115,7 +116,7 @@ end
 local function try_start(self, options)
   self.port = nginx_app.free_port()
   local nginx = write_configuration(self, options)
-  local env = { LD_PRELOAD = false, ASAN_OPTIONS = false, LUA_PATH = false, LUA_CPATH = false, NGINX = false }
+  local env = { LD_PRELOAD = os.getenv("LW_NGINX_PRELOAD") or false, LUA_PATH = false, LUA_CPATH = false, NGINX = false }
   for name, value in pairs(options.env or {}) do
     env[name] = value
   end
@@ -133,9 +134,10 @@ local function try_start(self, options)
   return nil, ("nginx did not start: %s\n%s%s"):format(started and "it ended" or problem, self:log(), output)
 end
 
---- Starts nginx. options.http: what stands in its http block, where $PORT, $FOLDER, $ROOT are filled in; workers: 1;
--- files: name -> text, in its folder, where Lua finds modules; env: environment variables; user: whose the workers are ("root",
--- where root runs the tests); folders: made in its folder for that user.
+--- Starts nginx, with LW_NGINX_PRELOAD (the library of a sanitizer) as its LD_PRELOAD. options.http: what stands in its http
+-- block, where $PORT, $FOLDER, $ROOT are filled in; workers: 1; files: name -> text, in its folder, where Lua finds modules;
+-- env: environment variables; user: whose the workers are ("root", where root runs the tests); folders: made in its folder for
+-- that user.
 function nginx_app.start(options)
   local self = setmetatable({ folder = temp.folder() }, App)
   local failure
@@ -217,7 +219,18 @@ function App:raw(bytes, count)
   return unpack(answers)
 end
 
---- Ends nginx, and removes its folder.
+-- What a worker died of, or a sanitizer has found in it (LW_NGINX_PRELOAD): the place in the log, or nil. Killing is the
+-- tests' own.
+local function fault_in(log)
+  for _, pattern in ipairs({ "ERROR: %w+Sanitizer", "%.[ch]:%d+:%d+: runtime error:", "exited on signal [^9]" }) do
+    local at = log:find(pattern)
+    if at then
+      return log:sub(at, at + FAULT_LENGTH)
+    end
+  end
+end
+
+--- Ends nginx, and removes its folder. Raises an error when a worker has crashed.
 function App:stop()
   if not self.folder.path then
     return
@@ -225,7 +238,11 @@ function App:stop()
   self.process:kill("QUIT")
   local ended = pcall(self.process.wait, self.process, QUIT_SECONDS)
   self.process:close()
+  local fault = fault_in(self:log())
   self.folder:remove()
+  if fault then
+    error("a worker of nginx failed: " .. fault, 2)
+  end
   if not ended then
     error("nginx did not quit", 2)
   end

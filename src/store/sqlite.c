@@ -14,14 +14,16 @@
 
 #include "base/clock.h"
 #include "store/driver.h"
+#include "store/write_line.h"
 
 #define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_MS 20
 #define USER_SPACE 4096 /* bytes for a user's entry in the system's list */
-/* First shorter ones, in microseconds: most locks are held for one commit, and who looks rarely is passed
- * over by a process that commits without a break. */
-#define BUSY_SHORT_PAUSE 200
-#define BUSY_SHORT_PAUSES 50
+/* Less at first: most locks are held for one commit, and who looks rarely is passed over by a process that
+ * commits without a break. */
+#define BUSY_SHARE 16        /* of the time that it has waited, the part to pause for, */
+#define BUSY_FIRST_PAUSE 200 /* and so many microseconds at least */
+#define LINE_PATIENCE_MS 200 /* whoever heads the line for longer has stalled */
 #define PRAGMAS                 \
   "PRAGMA synchronous = FULL;"  \
   "PRAGMA cache_size = -65536;" \
@@ -32,6 +34,8 @@ struct lw_db {
   char *path;
   _Atomic int64_t wait_until; /* ticks; set by any thread */
   int64_t busy_since;         /* ticks; when the last wait for a lock began */
+  bool on_disk;
+  int line; /* before the write lock */
   sqlite3_stmt *begin, *commit, *rollback;
   bool shrinks;  /* the file was made so that it can */
   bool relaxed;  /* commits are not synced */
@@ -63,8 +67,17 @@ static int wait_for_lock(void *context, int tries) {
   int64_t end = db->busy_since + BUSY_TIMEOUT_MS * 1000;
   int64_t limit = atomic_load(&db->wait_until);
   if (now >= (limit < end ? limit : end)) return 0;
-  usleep(tries < BUSY_SHORT_PAUSES ? BUSY_SHORT_PAUSE : BUSY_PAUSE_MS * 1000);
+  int64_t pause = (now - db->busy_since) / BUSY_SHARE;
+  if (pause < BUSY_FIRST_PAUSE) pause = BUSY_FIRST_PAUSE;
+  usleep(pause < BUSY_PAUSE_MS * 1000 ? (useconds_t)pause : BUSY_PAUSE_MS * 1000);
   return 1;
+}
+
+/* To its head, unless somebody stays there for too long. */
+static void stand_in_line(struct lw_db *db) {
+  int64_t end = now_ticks() + LINE_PATIENCE_MS * 1000;
+  int tries = 0;
+  while (!lw_write_line_enter(db->line) && now_ticks() < end && wait_for_lock(db, tries)) tries++;
 }
 
 static void limit_wait(struct lw_db *db, int64_t until) {
@@ -234,6 +247,7 @@ static void close_db(struct lw_db *db) {
   sqlite3_finalize(db->commit);
   sqlite3_finalize(db->rollback);
   sqlite3_close(db->handle);
+  lw_write_line_close(db->line);
   free(db->path);
   free(db);
 }
@@ -265,6 +279,8 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
   struct lw_db *db = calloc(1, sizeof *db);
   if (db != NULL) {
     db->path = strdup(path);
+    db->on_disk = !in_memory;
+    db->line = LW_NO_LINE;
     atomic_init(&db->wait_until, INT64_MAX);
   }
   if (db == NULL || db->path == NULL) {
@@ -311,7 +327,12 @@ static int64_t written(struct lw_db *db) {
 }
 
 static bool begin(struct lw_db *db, struct lw_error *error) {
-  return run(db, db->begin, error);
+  stand_in_line(db);
+  bool begun = run(db, db->begin, error);
+  lw_write_line_leave(db->line);
+  /* From the first transaction on the log is there. */
+  if (begun && db->line == LW_NO_LINE && db->on_disk) db->line = lw_write_line_open(db->path);
+  return begun;
 }
 
 static bool commit(struct lw_db *db, struct lw_error *error) {
