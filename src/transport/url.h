@@ -31,10 +31,4 @@ bool lw_url_check_proxy(const char *url, struct lw_error *error);
 bool lw_url_host_allowed(const char *url, const struct lw_address_policy *policy,
                          char refused[LW_ADDRESS_TEXT_SIZE]);
 
-/* Splits "https://user:password@host/" (RFC 3986, section 3.2.1). For a URL that passed lw_url_check.
- * *plain: the URL without them; *credentials: "user:password", percent-decoded. Both malloc'd, and both NULL
- * where the URL holds none. False: memory, or "invalid" where they cannot be decoded to a line of text, or
- * the user has a colon (RFC 7617, section 2). */
-bool lw_url_split_credentials(const char *url, char **plain, char **credentials, struct lw_error *error);
-
 #endif
