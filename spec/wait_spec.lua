@@ -124,6 +124,7 @@ describe("a function to wait with", function()
         function() return hooks:send_test(hook.id, "job_created") end,
         function() return hooks:drain(LONG) end,
         function() return hooks:recover(hook.id) == 2 end,
+        function() return hooks:resume(hook.id) == 0 end,
         function() return hooks:drain(LONG) end,
         function() return hooks:prune({ older_than = 0 }) == 2 end,
       }
