@@ -379,6 +379,25 @@ static void a_day_later_the_timestamp_is_fresh(void **state) {
   close_dispatcher(dispatcher);
 }
 
+/* It was claimed and signed, and the request before it took a day. */
+static void what_waited_in_memory_is_signed_anew(void **state) {
+  (void)state;
+  struct lw_dispatcher *dispatcher = open_with(moved_options());
+  struct lw_id id = add_webhook(dispatcher, "max_in_flight=1\n");
+  OK(lw_dispatcher_write(dispatcher, sign_standard, &id, &error));
+  set_receiver(true, 0);
+  OK(emit(dispatcher, "a", &error));
+  OK(emit(dispatcher, "b", &error));
+  settle_received(dispatcher, 1);
+  assert_int_equal(count_in_store("SELECT count(*) FROM deliveries WHERE claimed_by IS NOT NULL"), 2);
+  moved.now += DAY;
+  set_receiver(false, 0);
+  settle(dispatcher, 2);
+  assert_int_equal(request_at(0).timestamp, (moved.now - DAY) / SECOND);
+  assert_int_equal(request_at(1).timestamp, moved.now / SECOND);
+  close_dispatcher(dispatcher);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_moved_scene, close_scene)
 
 int main(void) {
@@ -394,6 +413,7 @@ int main(void) {
       TEST(retry_after_a_date_holds_the_webhook),
       TEST(a_rate_holds_over_an_hour),
       TEST(a_day_later_the_timestamp_is_fresh),
+      TEST(what_waited_in_memory_is_signed_anew),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
