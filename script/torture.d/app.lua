@@ -3,11 +3,8 @@ local webhook = require "webhook"
 
 local app = {}
 
-function app.start(path, url, first)
+function app.start(path)
   app.hooks = assert(webhook.open(path, { allow_networks = { "127.0.0.0/8" }, close_timeout = 5, lease = 5 }))
-  if first and #app.hooks.webhooks:list() == 0 then
-    assert(app.hooks.webhooks:create { name = "w", app_id = "app", url = url, events = { "*" } })
-  end
 end
 
 function app.stop() app.hooks:close() end

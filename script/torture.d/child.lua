@@ -1,17 +1,14 @@
--- Emits one event after the other until the file arg[4] appears, then drains. Says what became of each at once.
--- arg: database, URL, prefix of the events' ids, stop file
+-- Emits one event after the other until the stop file appears, then drains. Says what became of each at once.
+-- arg: database, prefix of the events' ids, stop file
 local socket = require "socket"
 local webhook = require "webhook"
 
 local PAUSE = 0.01 -- seconds after a refusal
 local DRAIN_SECONDS = 120
 
-local path, url, prefix, stop = arg[1], arg[2], arg[3], arg[4]
+local path, prefix, stop = arg[1], arg[2], arg[3]
 io.stdout:setvbuf("no")
 local hooks = assert(webhook.open(path, { allow_networks = { "127.0.0.0/8" }, lease = 2 }))
-if #hooks.webhooks:list() == 0 then
-  assert(hooks.webhooks:create { name = "w", app_id = "app", url = url, events = { "*" } })
-end
 
 local function stopped()
   local file = io.open(stop)

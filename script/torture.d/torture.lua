@@ -6,6 +6,7 @@ local shell = require "spec.support.shell"
 local socket = require "socket"
 local temp = require "spec.support.temp"
 local wait = require "spec.support.wait"
+local webhook = require "webhook"
 
 local SECONDS = tonumber(arg[1]) or 30
 local RATE, CONNECTIONS = 2000, 64 -- requests a second
@@ -41,7 +42,7 @@ local function check(receiver, accepted, may_repeat)
     if missing then socket.sleep(0.5) end -- not to load it with this question
     return not missing
   end)
-  if not arrived then error(("%s; for one, %s"):format(problem, missing), 0) end
+  if not arrived then error(("%s; missing is, for one, %s"):format(problem, missing), 0) end
   local repeated = 0
   for id, event in pairs(receiver:events()) do
     assert(event.ids == 1, id .. " came under more than one Webhook-Id")
@@ -56,11 +57,19 @@ end
 local function never() return false end
 local function always() return true end
 
+-- All events of the app go to the receiver. @return the database
+local function make_database(folder, receiver)
+  local path = folder:file("webhooks.db")
+  local hooks <close> = assert(webhook.open(path, { allow_networks = { "127.0.0.0/8" } }))
+  assert(hooks.webhooks:create { name = "w", app_id = "app", url = receiver.url .. "/ok", events = { "*" } })
+  return path
+end
+
 -- -- nginx --------------------------------------------------------------------------------------------------------------------
 
 local HTTP = [[
   keepalive_requests 1000000000;
-  init_worker_by_lua_block { require("app").start("$DATABASE", "$RECEIVER", ngx.worker.id() == 0) }
+  init_worker_by_lua_block { require("app").start("$DATABASE") }
   exit_worker_by_lua_block { require("app").stop() }
   server {
     listen 127.0.0.1:$PORT reuseport;
@@ -68,9 +77,9 @@ local HTTP = [[
   }
 ]]
 
-local function start_nginx(folder, receiver)
+local function start_nginx(database)
   return nginx_app.start {
-    http = HTTP:gsub("%$(%u+)", { DATABASE = folder:file("webhooks.db"), RECEIVER = receiver.url .. "/ok" }),
+    http = HTTP:gsub("%$(%u+)", { DATABASE = database }),
     workers = 2, files = { ["app.lua"] = shell.read_file("script/torture.d/app.lua") },
   }
 end
@@ -93,7 +102,7 @@ local function under_load(app, prefix, seconds, accepted, fn)
 end
 
 local function reloads(folder, receiver)
-  local app = start_nginx(folder, receiver)
+  local app = start_nginx(make_database(folder, receiver))
   local accepted, killed = {}, nil
   under_load(app, "reload", SECONDS, accepted, function(load)
     for round = 1, RELOADS do
@@ -114,9 +123,9 @@ local function reloads(folder, receiver)
 end
 
 local function restarts(folder, receiver)
-  local accepted = {}
+  local accepted, database = {}, make_database(folder, receiver)
   for round = 1, RESTARTS do
-    local app = start_nginx(folder, receiver)
+    local app = start_nginx(database)
     under_load(app, "restart" .. round, SECONDS, accepted, function()
       socket.sleep(SECONDS / RESTARTS * (0.5 + math.random() / 2))
       local workers = app:workers()
@@ -127,17 +136,15 @@ local function restarts(folder, receiver)
     app:stop()
     say("round %d of %d: killed all, %d events accepted so far", round, RESTARTS, count(accepted))
   end
-  local app = start_nginx(folder, receiver)
+  local app = start_nginx(database)
   check(receiver, accepted, always)
   app:stop()
 end
 
 -- -- a plain Lua process ------------------------------------------------------------------------------------------------------
 
-local function start_child(folder, receiver, prefix)
-  return process.start("script/torture.d/child.lua", {
-    args = { folder:file("webhooks.db"), receiver.url .. "/ok", prefix, folder:file("stop") },
-  })
+local function start_child(folder, prefix)
+  return process.start("script/torture.d/child.lua", { args = { folder:file("webhooks.db"), prefix, folder:file("stop") } })
 end
 
 local function add_stored(child, accepted)
@@ -163,8 +170,9 @@ end
 
 local function kills(folder, receiver)
   local accepted = {}
+  make_database(folder, receiver)
   for round = 1, KILLS do
-    local child = start_child(folder, receiver, ("kill%d-"):format(round))
+    local child = start_child(folder, ("kill%d-"):format(round))
     await_words(child, "stored")
     socket.sleep(math.random() * SECONDS / KILLS)
     child:kill("KILL")
@@ -173,7 +181,7 @@ local function kills(folder, receiver)
     child:close()
     say("round %d of %d: %d events accepted so far", round, KILLS, count(accepted))
   end
-  local child = start_child(folder, receiver, "last-")
+  local child = start_child(folder, "last-")
   await_words(child, "stored")
   finish(folder, child, accepted)
   check(receiver, accepted, always)
@@ -190,7 +198,8 @@ local function full_disk(folder, receiver)
   local disk = { path = folder:file("disk"), file = folder.file }
   shell.check(("mkdir %s && mount -t tmpfs -o size=%s tmpfs %s"):format(disk.path, DISK, disk.path))
   local ok, problem = xpcall(function()
-    local accepted, child = {}, start_child(disk, receiver, "full-")
+    make_database(disk, receiver)
+    local accepted, child = {}, start_child(disk, "full-")
     for round = 1, FULL do
       await_words(child, "stored")
       fill(disk:file("filler"))
@@ -207,7 +216,8 @@ local function full_disk(folder, receiver)
 end
 
 local function locks(folder, receiver)
-  local accepted, child = {}, start_child(folder, receiver, "lock-")
+  make_database(folder, receiver)
+  local accepted, child = {}, start_child(folder, "lock-")
   for round = 1, LOCKS do
     await_words(child, "stored")
     socket.sleep(math.random())
@@ -256,7 +266,7 @@ for _, attack in ipairs(ATTACKS) do
   local folder, receiver = temp.folder(), counting_receiver.start()
   local ok, result = xpcall(attack[2], debug.traceback, folder, receiver)
   receiver:stop()
-  folder:remove()
+  if ok then folder:remove() else say("what is left is in %s", folder.path) end
   say("%s", tell(ok, result, socket.gettime() - began))
 end
 print(("%d passed, %d failed"):format(passed, failed))

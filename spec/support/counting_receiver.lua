@@ -19,9 +19,11 @@ local HTTP = [[
       content_by_lua_block {
         ngx.req.read_body()
         local event = ngx.req.get_body_data():match('"data":{"id":"([^"]+)"')
-        local count, problem, evicted = ngx.shared.requests:incr(event .. " " .. ngx.var.http_webhook_id, 1, 0)
-        if not count or evicted then ngx.shared.sums:set("full", true) end
-        if count == 1 then ngx.shared.sums:incr("deliveries", 1, 0) end
+        local key = event .. " " .. ngx.var.http_webhook_id
+        -- Not incr's initial value: nginx's Lua module 0.10.23 forgets a key then whose CRC is another's.
+        local added, _, evicted = ngx.shared.requests:add(key, 1)
+        if added then ngx.shared.sums:incr("deliveries", 1, 0) else evicted = not ngx.shared.requests:incr(key, 1) end
+        if evicted then ngx.shared.sums:set("full", true) end
         ngx.header["Content-Length"] = 2
         ngx.print("ok")
       }

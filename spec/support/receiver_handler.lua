@@ -15,7 +15,9 @@ local FOREVER_SECONDS = 3600
 local TRICKLE_SECONDS = 0.05
 
 local function add(dict, key, amount)
-  local value, problem, evicted = dict:incr(key, amount, 0)
+  -- Not incr's initial value: nginx's Lua module 0.10.23 forgets a key then whose CRC is another's.
+  local _, _, evicted = dict:add(key, 0)
+  local value, problem = dict:incr(key, amount)
   if not value or evicted then
     ngx.log(ngx.ERR, "the receiver's memory is full: ", problem or "entries evicted", " at ", key)
   end
