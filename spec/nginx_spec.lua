@@ -583,7 +583,7 @@ describe("in nginx", function()
 
   it("ten reloads under load lose nothing and double nothing", function()
     start({ workers = 2 })
-    make_hook("/slow/0.01")
+    make_hook("/slow/2")
     local accepted = under_load(100000, function(progress)
       for _ = 1, 10 do
         local before = progress()
@@ -602,7 +602,7 @@ describe("in nginx", function()
 
   it("a worker that is killed loses nothing, and only what it sent may come twice", function()
     start({ workers = 2 })
-    make_hook("/slow/0.02")
+    make_hook("/slow/5")
     local killed
     local accepted = under_load(100000, function(progress)
       wait.for_condition("some events", LONG, function()

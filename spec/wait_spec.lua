@@ -239,7 +239,7 @@ describe("a function to wait with", function()
       pending("cqueues is not installed (script/bootstrap test installs it)")
       return
     end
-    with(process.start("examples/cqueues.lua", { args = { receiver.url .. "/slow/0.3" } }), function(child)
+    with(process.start("examples/cqueues.lua", { args = { receiver.url .. "/slow/300" } }), function(child)
       assert.equal(0, child:wait(LONG), child:output())
       local turns, delivered = child:stdout():match("^turns meanwhile\t(%d+)\ndelivered\t(%d+)")
       assert.equal("1", delivered)
