@@ -41,7 +41,10 @@ void lw_keeper_start(struct lw_keeper *keeper, const char *path, const struct lw
 }
 
 void lw_keeper_tell(struct lw_keeper *keeper, const struct lw_store *engine) {
-  if (keeper->store == NULL || lw_store_log_pages(engine) < LW_STORE_LOG_PAGES) return;
+  int pages = lw_store_log_pages(engine);
+  if (pages < keeper->told_at) keeper->told_at = 0; /* it was begun anew */
+  if (keeper->store == NULL || pages < keeper->told_at + LW_STORE_LOG_PAGES) return;
+  keeper->told_at = pages;
   pthread_mutex_lock(&keeper->mutex);
   keeper->wanted = true;
   pthread_cond_signal(&keeper->wake);

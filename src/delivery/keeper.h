@@ -17,13 +17,15 @@ struct lw_keeper {
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   bool wanted, stop;
+  int told_at; /* the engine's: how long the log was when it was told last */
 };
 
 /* For the store behind `engine`, which leaves the checkpoints to the keeper from now on. Where it cannot
  * start all stays as it was. */
 void lw_keeper_start(struct lw_keeper *keeper, const char *path, const struct lw_vault *vault,
                      struct lw_store *engine);
-/* After a commit through `engine`. */
+/* After a commit through `engine`. It is told once for each LW_STORE_LOG_PAGES that the log grows: while
+ * others write a checkpoint does not begin the log anew, and would be made again for every commit. */
 void lw_keeper_tell(struct lw_keeper *keeper, const struct lw_store *engine);
 void lw_keeper_stop(struct lw_keeper *keeper); /* lets a checkpoint end; also of one that never started */
 
