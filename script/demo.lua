@@ -130,7 +130,9 @@ repeat
   local ok, _, left = hooks:drain(0.05)
   progress(EVENTS - (left or 0), EVENTS)
 until ok
-say("all %d delivered in about %d s; the receiver counted %d requests", EVENTS, os.time() - began, server:total("/ok"))
+local seconds = os.time() - began
+say("all %d delivered in about %s; the receiver counted %d requests", EVENTS,
+  seconds > 1 and seconds .. " s" or "a second", server:total("/ok"))
 
 step "One event to a receiver that says 410, gone"
 local gone = assert(hooks.webhooks:create {
