@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* `milliseconds` (not negative) from now. */
+/* So long (not negative) from now. */
 struct timespec lw_deadline_in(int64_t milliseconds);
+struct timespec lw_deadline_in_us(int64_t microseconds);
 
 #endif

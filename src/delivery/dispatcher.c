@@ -23,6 +23,7 @@ static bool open_store(struct lw_dispatcher *d, const char *path, struct lw_erro
   d->store = lw_store_open_sealed(path, d->options.vault, error);
   if (d->store == NULL) return false;
   if (lw_store_is_private(d->store)) return true;
+  if (!lw_store_sync_later(d->store, error)) return false;
   lw_keeper_start(&d->keeper, path, d->options.vault, d->store);
   d->reader.store = lw_store_open_sealed(path, d->options.vault, error);
   return d->reader.store != NULL;

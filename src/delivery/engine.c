@@ -12,9 +12,9 @@
 #include "delivery/outcomes.h"
 
 enum {
-  OUTCOME_BATCH = 512,   /* so many outcomes are worth a commit of their own, */
-  OUTCOME_LINGER_MS = 8, /* fewer wait so long for company */
-  FIRST_PAUSE_MS = 50,   /* after a transaction that failed, doubling */
+  OUTCOME_BATCH = 512,    /* so many outcomes are worth a commit of their own, */
+  OUTCOME_LINGER_MS = 16, /* fewer wait so long for company */
+  FIRST_PAUSE_MS = 50,    /* after a transaction that failed, doubling */
   LONGEST_PAUSE_MS = 2000
 };
 
@@ -30,13 +30,14 @@ static int64_t now_ticks(const struct lw_dispatcher *d) {
 
 static void come_back(struct lw_dispatcher *d, struct lw_flight *flight) {
   if (d->outcome_count == 0) d->outcomes_since = now_ticks(d);
+  if (flight->line->limits.ordered) d->urgent = true;
   flight->next = d->outcomes;
   d->outcomes = flight;
   d->outcome_count++;
-  if (flight->line->limits.ordered) d->urgent = true;
+  if (d->outcome_count == 1 || d->outcome_count == OUTCOME_BATCH || d->urgent) d->news = true;
 }
 
-/* The engine sleeps until then when only outcomes wait: they gather for a while. */
+/* Ticks: they gather for a while, and are written together then. */
 static int64_t outcomes_due(const struct lw_dispatcher *d) {
   if (d->urgent || d->outcome_count >= OUTCOME_BATCH) return 0;
   return d->outcomes_since + OUTCOME_LINGER_MS * 1000;
@@ -101,7 +102,8 @@ void lw_engine_idle(void *context) {
   struct lw_dispatcher *d = context;
   pthread_mutex_lock(&d->mutex);
   struct lw_request *list = next_requests(d);
-  if (d->outcome_count > 0) pthread_cond_signal(&d->wake);
+  if (d->news) pthread_cond_signal(&d->wake);
+  d->news = false;
   pthread_mutex_unlock(&d->mutex);
   if (list) lw_lane_submit(d->lane, list);
 }
@@ -185,16 +187,11 @@ static int64_t sync_due(const struct lw_dispatcher *d) {
   return d->unsynced ? d->sync_at : INT64_MAX;
 }
 
-/* A commit that waits for the disk has to write something to do so: the lease, say. */
-static bool sync_is_due(const struct lw_dispatcher *d) {
-  return sync_due(d) <= now_ticks(d);
-}
-
 /* Other dispatchers took our claims while we were stalled: go on under a new name. What still waits is theirs
  * to send; what runs may end, and a success of it counts (lw_store_record). */
 static bool keep_lease(struct lw_dispatcher *d, struct lw_error *error) {
   int64_t now = now_ms(d);
-  if (now < d->heartbeat_at && !sync_is_due(d)) return true;
+  if (now < d->heartbeat_at) return true;
   bool lost = false;
   int64_t freed = 0;
   if (!lw_store_heartbeat(d->store, &d->id, now + d->options.lease, d->renew, &lost, error)) return false;
@@ -226,11 +223,6 @@ static void count_returned(struct lw_dispatcher *d, int sign) {
     lw_claims_count(&d->claimed, flight, sign);
 }
 
-/* What nobody is told that it is on disk may come to it a little later. */
-static bool may_relax(const struct lw_dispatcher *d) {
-  return d->taken == NULL && !d->winding_down && !sync_is_due(d);
-}
-
 /* What was noted in memory and has not come to be in the store. */
 static void forget(struct lw_dispatcher *d) {
   count_returned(d, 1);
@@ -242,24 +234,18 @@ static void forget(struct lw_dispatcher *d) {
   d->routing.version = -1;
 }
 
-/* After a commit that wrote something: one that waited for the disk took those before it along. */
-static void note_sync(struct lw_dispatcher *d, bool relaxed) {
-  if (relaxed && !d->unsynced) d->sync_at = now_ticks(d) + LW_SYNC_MS * 1000;
-  d->unsynced = relaxed;
-}
-
 static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
-  bool relaxed = may_relax(d);
   int64_t written = lw_store_written(d->store);
   lw_observe_begin(d);
   count_returned(d, -1);
-  bool ok = lw_store_relax(d->store, relaxed, error) && lw_store_begin(d->store, error) &&
-            keep_lease(d, error) && lw_lines_refresh(d, error) && record_returned(d, error);
+  bool ok = lw_store_begin(d->store, error) && keep_lease(d, error) && lw_lines_refresh(d, error) &&
+            record_returned(d, error);
   for (struct lw_command *command = d->taken; ok && command; command = command->next)
     ok = apply(d, command, error);
   ok = ok && lw_claims_take(d, error) && lw_store_commit(d->store, error);
   if (ok) {
-    if (lw_store_written(d->store) != written) note_sync(d, relaxed);
+    if (!d->unsynced) d->sync_at = now_ticks(d) + LW_SYNC_MS * 1000;
+    if (lw_store_written(d->store) != written) d->unsynced = true;
     lw_keeper_tell(&d->keeper, d->store);
     d->renew = true; /* the first one that is committed makes the lease */
     return true;
@@ -267,6 +253,15 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
   lw_store_rollback(d->store);
   forget(d);
   return false;
+}
+
+/* After a commit: callers are told when their events are on disk. What nobody is told may come to it a little
+ * later. */
+static bool sync(struct lw_dispatcher *d, struct lw_error *error) {
+  bool due = d->winding_down ? d->unsynced : sync_due(d) <= now_ticks(d);
+  if (d->taken == NULL && !due) return true;
+  d->unsynced = !lw_store_sync(d->store, error);
+  return !d->unsynced;
 }
 
 /* -- around it ------------------------------------------------------------------------------------ */
@@ -307,12 +302,14 @@ static void sweep_lines(struct lw_dispatcher *d) {
   d->sweeping = false;
 }
 
-static void after_commit(struct lw_dispatcher *d) {
-  struct lw_error none = {0};
+/* Without a sync it is all stored and will be sent; only nobody may be told that it is safe. */
+static void after_commit(struct lw_dispatcher *d, bool synced, const struct lw_error *error) {
   int64_t claimed = d->claimed.count + d->planning.count;
   pthread_mutex_lock(&d->mutex);
-  struct lw_command *finished = lw_mailbox_answer(d, true, &none);
-  lw_observe_commit(d);
+  if (d->taken) d->answered_at = now_ticks(d);
+  struct lw_command *finished = lw_mailbox_answer(d, synced ? LW_STORED : LW_UNSYNCED, error);
+  lw_observe_commit(d, synced);
+  if (!synced) lw_observe_failure(d, error);
   d->in_flight = claimed;
   line_up(d);
   struct lw_request *list = next_requests(d);
@@ -323,23 +320,33 @@ static void after_commit(struct lw_dispatcher *d) {
   free_flights(d->returned);
   d->returned = NULL;
   if (d->sweeping) sweep_lines(d);
-  d->retry_pause = 0;
 }
 
 static void after_failure(struct lw_dispatcher *d, const struct lw_error *error) {
   pthread_mutex_lock(&d->mutex);
   lw_observe_failure(d, error);
-  struct lw_command *finished = lw_mailbox_answer(d, false, error);
+  struct lw_command *finished = lw_mailbox_answer(d, LW_NOT_STORED, error);
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
   lw_mailbox_finish(finished);
+}
+
+static void back_off(struct lw_dispatcher *d) {
   d->retry_pause = d->retry_pause ? d->retry_pause * 2 : FIRST_PAUSE_MS;
   if (d->retry_pause > LONGEST_PAUSE_MS) d->retry_pause = LONGEST_PAUSE_MS;
 }
 
-/* Under the lock. Outcomes that failed to be written before stay in `returned` and lead. */
+static bool events_only(const struct lw_command *command) {
+  while (command && command->count > 0) command = command->next;
+  return command == NULL;
+}
+
+/* Under the lock. Outcomes that gather do not keep events waiting; a job (a flush, a look at the store) sees
+ * them all. Those that failed to be written before stay in `returned` and lead. */
 static void take(struct lw_dispatcher *d) {
   lw_mailbox_take(d);
+  bool hurry = d->taken && events_only(d->taken);
+  if (hurry && !d->closing && outcomes_due(d) > now_ticks(d)) return;
   while (d->outcomes) {
     struct lw_flight *flight = d->outcomes;
     d->outcomes = flight->next;
@@ -402,18 +409,24 @@ static void wait_for_work(struct lw_dispatcher *d) {
     wait_for(d, until_next_turn(d, left));
     start_sleepers(d);
   }
+  lw_mailbox_gather(d);
 }
 
 static bool write_down(struct lw_dispatcher *d) {
   struct lw_error error = {0};
   lw_exit_gate_enter();
-  bool ok = transact(d, &error);
-  if (ok)
-    after_commit(d);
+  bool stored = transact(d, &error);
+  bool synced = stored && sync(d, &error);
+  if (stored)
+    after_commit(d, synced, &error);
   else
     after_failure(d, &error);
+  if (synced)
+    d->retry_pause = 0;
+  else
+    back_off(d);
   lw_exit_gate_leave();
-  return ok;
+  return synced;
 }
 
 /* What waits for its turn is given back with the next outcomes. */
@@ -454,10 +467,10 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
 
 static void give_back_claims(struct lw_dispatcher *d) {
   struct lw_error ignored; /* the lease ends by itself if this fails */
-  bool ok = lw_store_relax(d->store, false, &ignored) && lw_store_begin(d->store, &ignored) &&
-            lw_store_release_all(d->store, &d->id, &ignored) &&
+  bool ok = lw_store_begin(d->store, &ignored) && lw_store_release_all(d->store, &d->id, &ignored) &&
             lw_store_forget_dispatcher(d->store, &d->id, &ignored) && lw_store_commit(d->store, &ignored);
   if (!ok) lw_store_rollback(d->store);
+  lw_store_sync(d->store, &ignored);
 }
 
 void *lw_engine_run(void *context) {

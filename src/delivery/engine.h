@@ -51,11 +51,13 @@ struct lw_dispatcher {
   size_t outcome_count;
   int64_t outcomes_since; /* ticks: when the first of them came */
   bool urgent;            /* one of them is waited for by what is behind it in its line */
+  bool news;              /* outcomes came that the engine should hear of: the first, or enough */
   bool closing;           /* no new commands */
   bool retiring;          /* claim nothing more */
   bool quiet;             /* closing, and nothing is claimed or submitted any more */
   bool stop;              /* write the last outcomes and end */
   bool writing;           /* what was taken from the mailbox is not committed yet */
+  bool gathering;         /* the engine has woken up for what is in the mailbox, and waits for more */
   int64_t in_flight;
   struct lw_metrics metrics; /* since open, of what is committed */
   struct lw_id_generator message_ids;
@@ -70,9 +72,9 @@ struct lw_dispatcher {
   struct lw_line *hungry, *last_hungry; /* lines that may claim more; last: only where there is a first */
   struct lw_walk walk;
   int64_t heartbeat_at, claim_at; /* wall clock, milliseconds */
-  int64_t
-      sync_at; /* ticks: when what was committed without waiting for the disk has to be there, if unsynced */
+  int64_t sync_at;                /* ticks: when what was committed has to be on disk, if unsynced */
   bool unsynced;
+  int64_t answered_at;                   /* ticks: when callers were answered last */
   int64_t retry_pause;                   /* milliseconds to wait after a failed transaction */
   bool renew;                            /* there is a lease */
   bool sweeping;                         /* a webhook went: its line is to be freed after the commit */

@@ -1,7 +1,15 @@
 #include "delivery/mailbox.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/deadline.h"
+
+enum {
+  GATHER_US = 500,  /* so long, */
+  COMPANY_US = 2000 /* if callers were answered no longer ago than this */
+};
 
 static bool started(const struct lw_command *command) {
   return command->task.completions != NULL;
@@ -57,7 +65,18 @@ bool lw_mailbox_empty(const struct lw_dispatcher *d) {
 void lw_mailbox_post(struct lw_dispatcher *d, struct lw_command *command) {
   for (size_t i = 0; i < command->count; i++) lw_id_next(&d->message_ids, &command->items[i].id);
   append(lw_mailbox_has_room(d, command) ? &d->mailbox : &d->line, command);
+  if (d->gathering && started(command)) return;
+  d->gathering = false;
   pthread_cond_signal(&d->wake);
+}
+
+void lw_mailbox_gather(struct lw_dispatcher *d) {
+  int64_t now = d->clock->ticks(d->clock->context);
+  if (d->mailbox.first == NULL || !started(d->mailbox.first) || now - d->answered_at > COMPANY_US) return;
+  struct timespec until = lw_deadline_in_us(GATHER_US);
+  d->gathering = true;
+  while (d->gathering)
+    if (pthread_cond_timedwait(&d->wake, &d->mutex, &until) == ETIMEDOUT) d->gathering = false;
 }
 
 void lw_mailbox_take(struct lw_dispatcher *d) {
@@ -80,18 +99,21 @@ static bool nobody_waits(struct lw_command *command) {
 }
 
 /* An event that was taken is stored, whatever became of who brought it. A flush waits for those before it. */
-static bool goes_back(const struct lw_dispatcher *d, struct lw_command *command,
+static bool goes_back(const struct lw_dispatcher *d, struct lw_command *command, enum lw_answer answer,
                       const struct lw_command_list *back) {
-  if (command->count > 0) return nobody_waits(command);
-  return command->barrier && !nobody_waits(command) && (back->first != NULL || !lw_mailbox_empty(d));
+  if (command->count > 0) return answer == LW_NOT_STORED && nobody_waits(command);
+  bool waits = answer == LW_UNSYNCED || back->first != NULL || !lw_mailbox_empty(d);
+  return command->barrier && !nobody_waits(command) && waits;
 }
 
-struct lw_command *lw_mailbox_answer(struct lw_dispatcher *d, bool ok, const struct lw_error *error) {
+struct lw_command *lw_mailbox_answer(struct lw_dispatcher *d, enum lw_answer answer,
+                                     const struct lw_error *error) {
   struct lw_command_list back = {0}, finished = {0};
+  bool ok = answer == LW_STORED;
   while (d->taken) {
     struct lw_command *command = d->taken;
     d->taken = command->next;
-    if (!ok && goes_back(d, command, &back)) {
+    if (!ok && goes_back(d, command, answer, &back)) {
       append(&back, command);
       continue;
     }

@@ -13,9 +13,20 @@ bool lw_mailbox_empty(const struct lw_dispatcher *dispatcher);
 void lw_mailbox_post(struct lw_dispatcher *dispatcher, struct lw_command *command);
 /* The engine takes what fits into one transaction into `taken`. */
 void lw_mailbox_take(struct lw_dispatcher *dispatcher);
-/* Answers everyone in the transaction. What nobody waits for goes back to the head of the mailbox when it
- * failed, and so do flushes that wait for such events. The list that is returned is for lw_mailbox_finish. */
-struct lw_command *lw_mailbox_answer(struct lw_dispatcher *dispatcher, bool ok, const struct lw_error *error);
+/* Where callers come by the dozen, as in an nginx, each commit serves more of them when it waits a moment for
+ * the next: half the commits for the same events. Nobody is kept waiting who comes alone (the last answer was
+ * a while ago), or whose thread is blocked (it cannot bring another). Lets go of the lock meanwhile. */
+void lw_mailbox_gather(struct lw_dispatcher *dispatcher);
+
+enum lw_answer {
+  LW_NOT_STORED, /* what nobody waits for goes back to the head of the mailbox, with flushes that wait for it
+                  */
+  LW_UNSYNCED,   /* it is in the store, but may not be on disk: a failure; only flushes go back */
+  LW_STORED
+};
+/* Answers everyone in the transaction. The list that is returned is for lw_mailbox_finish. */
+struct lw_command *lw_mailbox_answer(struct lw_dispatcher *dispatcher, enum lw_answer answer,
+                                     const struct lw_error *error);
 /* Finishes tasks and frees what nobody waits for. Without the lock. */
 void lw_mailbox_finish(struct lw_command *list);
 /* At the end of the dispatcher's life: gives up what could not be stored, and counts its events. */

@@ -154,15 +154,15 @@ static void tell_staged(struct lw_dispatcher *d) {
     lw_records_append(d->options.records, &d->staged_records);
 }
 
-void lw_observe_commit(struct lw_dispatcher *d) {
+void lw_observe_commit(struct lw_dispatcher *d, bool synced) {
   d->staged.canceled = lw_store_canceled(d->store) - d->canceled_before;
   lw_metrics_add(&d->metrics, &d->staged);
   struct lw_record record = {.event = LW_RECORD_STORE_RECOVERED};
-  if (d->store_failing && wanted(d, record.event)) {
+  if (synced && d->store_failing && wanted(d, record.event)) {
     snprintf(record.message, sizeof record.message, "the store works again");
     stage(d, &record);
   }
-  d->store_failing = false;
+  if (synced) d->store_failing = false;
   tell_unreadable(d);
   tell_staged(d);
 }

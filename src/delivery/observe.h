@@ -16,9 +16,10 @@ void lw_observe_disabled(struct lw_dispatcher *dispatcher, const struct lw_id *w
 void lw_observe_breaker(struct lw_dispatcher *dispatcher, const struct lw_flight *flight);
 void lw_observe_lease_lost(struct lw_dispatcher *dispatcher);
 void lw_observe_taken_over(struct lw_dispatcher *dispatcher, int64_t deliveries);
-/* Under the dispatcher's lock. */
-void lw_observe_commit(struct lw_dispatcher *dispatcher);
-/* Under the dispatcher's lock: the transaction failed. An error that is not the store's is not counted. */
+/* Under the dispatcher's lock. Whoever says that it was not synced says why next (lw_observe_failure). */
+void lw_observe_commit(struct lw_dispatcher *dispatcher, bool synced);
+/* Under the dispatcher's lock: the transaction failed, or its sync. An error that is not the store's is not
+ * counted. */
 void lw_observe_failure(struct lw_dispatcher *dispatcher, const struct lw_error *error);
 
 #endif

@@ -28,8 +28,9 @@ struct lw_driver {
   void (*close)(struct lw_db *db);                     /* after all its statements were finalized */
   void (*limit_wait)(struct lw_db *db, int64_t until); /* see lw_store_limit_wait */
 
-  bool (*relax)(struct lw_db *db, bool relaxed, struct lw_error *error); /* see lw_store_relax */
-  bool (*begin)(struct lw_db *db, struct lw_error *error);               /* takes the write lock at once */
+  bool (*sync_later)(struct lw_db *db, struct lw_error *error); /* see lw_store_sync_later */
+  bool (*sync)(struct lw_db *db, struct lw_error *error);
+  bool (*begin)(struct lw_db *db, struct lw_error *error); /* takes the write lock at once */
   bool (*commit)(struct lw_db *db, struct lw_error *error);
   void (*rollback)(struct lw_db *db);   /* harmless when the database has rolled back by itself */
   int64_t (*written)(struct lw_db *db); /* see lw_store_written */

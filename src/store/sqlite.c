@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "store/driver.h"
-#include "store/write_line.h"
+#include "store/wal.h"
 
 #define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_MS 20
@@ -35,10 +35,10 @@ struct lw_db {
   _Atomic int64_t wait_until; /* ticks; set by any thread */
   int64_t busy_since;         /* ticks; when the last wait for a lock began */
   bool on_disk;
-  int line; /* before the write lock */
+  int wal; /* its file, for the line before the write lock and for syncing */
   sqlite3_stmt *begin, *commit, *rollback;
   bool shrinks;  /* the file was made so that it can */
-  bool relaxed;  /* commits are not synced */
+  bool doubtful; /* a sync failed: what the log holds may not be on disk, whatever the next one says */
   int log_pages; /* after the last commit */
   int log_limit; /* from so many on a commit moves them into the database */
 };
@@ -77,7 +77,7 @@ static int wait_for_lock(void *context, int tries) {
 static void stand_in_line(struct lw_db *db) {
   int64_t end = now_ticks() + LINE_PATIENCE_MS * 1000;
   int tries = 0;
-  while (!lw_write_line_enter(db->line) && now_ticks() < end && wait_for_lock(db, tries)) tries++;
+  while (!lw_wal_enter(db->wal) && now_ticks() < end && wait_for_lock(db, tries)) tries++;
 }
 
 static void limit_wait(struct lw_db *db, int64_t until) {
@@ -247,7 +247,7 @@ static void close_db(struct lw_db *db) {
   sqlite3_finalize(db->commit);
   sqlite3_finalize(db->rollback);
   sqlite3_close(db->handle);
-  lw_write_line_close(db->line);
+  lw_wal_close(db->wal);
   free(db->path);
   free(db);
 }
@@ -280,7 +280,7 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
   if (db != NULL) {
     db->path = strdup(path);
     db->on_disk = !in_memory;
-    db->line = LW_NO_LINE;
+    db->wal = LW_NO_WAL;
     atomic_init(&db->wait_until, INT64_MAX);
   }
   if (db == NULL || db->path == NULL) {
@@ -308,16 +308,29 @@ static bool run(struct lw_db *db, sqlite3_stmt *statement, struct lw_error *erro
   return done;
 }
 
-/* In WAL mode NORMAL means that a commit is not synced
- * (https://www.sqlite.org/pragma.html#pragma_synchronous); whatever is synced next, or checkpointed, takes it
- * along. A failure leaves the level as it is. */
-static bool relax(struct lw_db *db, bool relaxed, struct lw_error *error) {
-  if (db->relaxed == relaxed) return true;
+static bool sync_later(struct lw_db *db, struct lw_error *error) {
   errno = 0;
-  const char *pragma = relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
-  int code = sqlite3_exec(db->handle, pragma, NULL, NULL, NULL);
+  int code = sqlite3_exec(db->handle, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+  return code == SQLITE_OK || fail(db, code, error);
+}
+
+/* The other way to the disk: all that the log holds goes into the database, which SQLite syncs. */
+static bool checkpoint_all(struct lw_db *db, struct lw_error *error) {
+  int pages = 0, moved = 0;
+  errno = 0;
+  int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
   if (code != SQLITE_OK) return fail(db, code, error);
-  db->relaxed = relaxed;
+  if (moved == pages) return true;
+  return lw_fail(error, "store", "the write-ahead log of %s cannot be synced, and is in use; try again",
+                 db->path);
+}
+
+static bool sync_log(struct lw_db *db, struct lw_error *error) {
+  if (!db->on_disk) return true;
+  if (!db->doubtful && db->wal != LW_NO_WAL && lw_wal_sync(db->wal)) return true;
+  db->doubtful = db->wal != LW_NO_WAL;
+  if (!checkpoint_all(db, error)) return false;
+  db->doubtful = false;
   return true;
 }
 
@@ -329,9 +342,9 @@ static int64_t written(struct lw_db *db) {
 static bool begin(struct lw_db *db, struct lw_error *error) {
   stand_in_line(db);
   bool begun = run(db, db->begin, error);
-  lw_write_line_leave(db->line);
+  lw_wal_leave(db->wal);
   /* From the first transaction on the log is there. */
-  if (begun && db->line == LW_NO_LINE && db->on_disk) db->line = lw_write_line_open(db->path);
+  if (begun && db->wal == LW_NO_WAL && db->on_disk) db->wal = lw_wal_open(db->path);
   return begun;
 }
 
@@ -475,7 +488,8 @@ const struct lw_driver lw_sqlite_driver = {
     .open = open_db,
     .close = close_db,
     .limit_wait = limit_wait,
-    .relax = relax,
+    .sync_later = sync_later,
+    .sync = sync_log,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

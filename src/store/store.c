@@ -66,8 +66,12 @@ void lw_store_close(struct lw_store *store) {
 
 /* -- transactions -------------------------------------------------------------------------------- */
 
-bool lw_store_relax(struct lw_store *store, bool relaxed, struct lw_error *error) {
-  return store->driver->relax(store->db, relaxed, error);
+bool lw_store_sync_later(struct lw_store *store, struct lw_error *error) {
+  return store->driver->sync_later(store->db, error);
+}
+
+bool lw_store_sync(struct lw_store *store, struct lw_error *error) {
+  return store->driver->sync(store->db, error);
 }
 
 int64_t lw_store_written(const struct lw_store *store) {

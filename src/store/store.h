@@ -46,10 +46,13 @@ void lw_store_close(struct lw_store *store); /* NULL is fine */
  * holds: what waits then, or comes later and finds it, fails with "locked". Any thread. */
 void lw_store_limit_wait(struct lw_store *store, int64_t until);
 
-/* Outside a transaction: the commits that follow do not wait for the disk, until it is called again. They are
- * as safe as others when the process dies; when the machine does, the last of them may be lost, from the end,
- * up to the last commit that did wait. False: as it was before. */
-bool lw_store_relax(struct lw_store *store, bool relaxed, struct lw_error *error);
+/* A commit waits for the disk before it returns and before others may write. After this call (outside a
+ * transaction) the commits of this handle do not: they are as safe as others when the process dies; when the
+ * machine does, the last of them may be lost, from the end, up to the last sync. */
+bool lw_store_sync_later(struct lw_store *store, struct lw_error *error);
+/* Outside a transaction: waits until all that was committed, by anybody, is on disk; others read and write
+ * meanwhile. False: it is there for all to see, but may be lost when the machine dies. */
+bool lw_store_sync(struct lw_store *store, struct lw_error *error);
 /* Rows written through this handle, in a number that is good for one thing: it has changed when some were. */
 int64_t lw_store_written(const struct lw_store *store);
 bool lw_store_begin(struct lw_store *store, struct lw_error *error); /* takes the write lock at once */

@@ -15,7 +15,7 @@
 /* clang-format on */
 
 #include "store/store.h"
-#include "store/write_line.h"
+#include "store/wal.h"
 
 enum { ROUNDS = 40, LOOK_US = 100, MOST_LOOKS = 100000 };
 
@@ -54,38 +54,38 @@ static int tear_down(void **state) {
 
 static void test_one_is_at_the_head(void **state) {
   (void)state;
-  int one = lw_write_line_open(path), other = lw_write_line_open(path);
-  assert_true(one != LW_NO_LINE && other != LW_NO_LINE);
-  assert_true(lw_write_line_enter(one));
-  assert_false(lw_write_line_enter(other));
-  lw_write_line_leave(one);
-  assert_true(lw_write_line_enter(other));
-  assert_false(lw_write_line_enter(one));
-  lw_write_line_close(other);
-  assert_true(lw_write_line_enter(one));
-  lw_write_line_close(one);
+  int one = lw_wal_open(path), other = lw_wal_open(path);
+  assert_true(one != LW_NO_WAL && other != LW_NO_WAL);
+  assert_true(lw_wal_enter(one));
+  assert_false(lw_wal_enter(other));
+  lw_wal_leave(one);
+  assert_true(lw_wal_enter(other));
+  assert_false(lw_wal_enter(one));
+  lw_wal_close(other);
+  assert_true(lw_wal_enter(one));
+  lw_wal_close(one);
 }
 
 static void test_a_dead_process_leaves_it(void **state) {
   (void)state;
-  int line = lw_write_line_open(path), status;
+  int line = lw_wal_open(path), status;
   pid_t child = fork();
   if (child == 0) {
-    int its = lw_write_line_open(path);
-    _exit(lw_write_line_enter(its) ? 0 : 1);
+    int its = lw_wal_open(path);
+    _exit(lw_wal_enter(its) ? 0 : 1);
   }
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
-  assert_true(lw_write_line_enter(line));
-  lw_write_line_close(line);
+  assert_true(lw_wal_enter(line));
+  lw_wal_close(line);
 }
 
 static void test_without_one_everybody_is_at_the_head(void **state) {
   (void)state;
-  assert_int_equal(lw_write_line_open("/nowhere/store.db"), LW_NO_LINE);
-  assert_true(lw_write_line_enter(LW_NO_LINE));
-  lw_write_line_leave(LW_NO_LINE);
-  lw_write_line_close(LW_NO_LINE);
+  assert_int_equal(lw_wal_open("/nowhere/store.db"), LW_NO_WAL);
+  assert_true(lw_wal_enter(LW_NO_WAL));
+  lw_wal_leave(LW_NO_WAL);
+  lw_wal_close(LW_NO_WAL);
 }
 
 /* -- the write lock -------------------------------------------------------------------------------- */
@@ -110,8 +110,8 @@ static void *write_in_thread(void *context) {
 
 /* Waits until the other thread heads the line. */
 static void await_somebody(int line) {
-  for (int looks = 0; lw_write_line_enter(line); looks++) {
-    lw_write_line_leave(line);
+  for (int looks = 0; lw_wal_enter(line); looks++) {
+    lw_wal_leave(line);
     if (looks == MOST_LOOKS) fail_msg("nobody stands in the line");
     usleep(LOOK_US);
   }
@@ -140,11 +140,11 @@ static void test_who_waits_goes_before_who_has_just_written(void **state) {
   assert_non_null(peer.store);
   write_once(store, &peer.failed); /* both have a line from their first transaction on */
   write_once(peer.store, &peer.failed);
-  int line = lw_write_line_open(path), first = 0;
+  int line = lw_wal_open(path), first = 0;
   for (int i = 0; i < ROUNDS; i++) first += the_other_is_first(&peer, line);
   assert_true(first >= ROUNDS / 4);
   assert_false(atomic_load(&peer.failed));
-  lw_write_line_close(line);
+  lw_wal_close(line);
   lw_store_close(peer.store);
 }
 
