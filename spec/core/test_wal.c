@@ -1,4 +1,5 @@
-/* The line before the write lock: who has written goes to its end. */
+/* The line before the write lock: who has written goes to its end. And the log is begun anew though somebody
+ * writes to it all the time. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +15,12 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "base/clock.h"
+#include "base/id.h"
 #include "store/store.h"
 #include "store/wal.h"
 
-enum { ROUNDS = 40, LOOK_US = 100, MOST_LOOKS = 100000 };
+enum { ROUNDS = 40, LOOK_US = 100, MOST_LOOKS = 100000, BODY_SIZE = 30000 };
 
 static char folder[64], path[96];
 static struct lw_store *store;
@@ -148,12 +151,67 @@ static void test_who_waits_goes_before_who_has_just_written(void **state) {
   lw_store_close(peer.store);
 }
 
+/* -- its length ------------------------------------------------------------------------------------ */
+
+struct writer {
+  struct lw_store *store;
+  atomic_int pages; /* in the log, after its last commit */
+  atomic_int commits;
+  atomic_bool stop, failed;
+};
+
+static void *write_without_a_break(void *context) {
+  static const char body[BODY_SIZE];
+  struct writer *writer = context;
+  struct lw_error problem;
+  struct lw_id_generator ids = {.clock = lw_system_clock()};
+  struct lw_message_row row = {.app_id = "", .event = "e", .body = body, .body_length = sizeof body};
+  while (!atomic_load(&writer->stop)) {
+    struct lw_id existing;
+    lw_id_next(&ids, &row.id);
+    bool ok = lw_store_begin(writer->store, &problem) &&
+              lw_store_insert_message(writer->store, &row, &existing, &problem);
+    usleep(LOOK_US); /* it has the lock nearly all the time */
+    if (!ok || !lw_store_commit(writer->store, &problem)) atomic_store(&writer->failed, true);
+    atomic_store(&writer->pages, lw_store_log_pages(writer->store));
+    atomic_fetch_add(&writer->commits, 1);
+  }
+  return NULL;
+}
+
+static void wait_for(const atomic_int *value, int at_least) {
+  for (int looks = 0; atomic_load(value) < at_least; looks++) {
+    if (looks == MOST_LOOKS) fail_msg("%d, not %d", atomic_load(value), at_least);
+    usleep(LOOK_US);
+  }
+}
+
+static void test_a_log_that_is_written_to_begins_anew(void **state) {
+  (void)state;
+  pthread_t thread;
+  struct writer writer = {.store = lw_store_open(path, &error)};
+  assert_non_null(writer.store);
+  OK(lw_store_sync_later(writer.store, &error));
+  lw_store_leave_checkpoints(writer.store);
+  assert_int_equal(pthread_create(&thread, NULL, write_without_a_break, &writer), 0);
+  wait_for(&writer.pages, LW_STORE_LOG_PAGES);
+  lw_store_shorten_log(store);
+  wait_for(&writer.commits, atomic_load(&writer.commits) + 2);
+  bool shorter = atomic_load(&writer.pages) < LW_STORE_LOG_PAGES;
+  atomic_store(&writer.stop, true);
+  pthread_join(thread, NULL);
+  lw_store_close(writer.store);
+  assert_true(shorter);
+  assert_false(atomic_load(&writer.failed));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_one_is_at_the_head, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_a_dead_process_leaves_it, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_without_one_everybody_is_at_the_head, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_who_waits_goes_before_who_has_just_written, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_a_log_that_is_written_to_begins_anew, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static void *keep(void *context) {
   pthread_setname_np(pthread_self(), "webhook-keeper");
   while (await(keeper)) {
     lw_exit_gate_enter();
-    lw_store_checkpoint(keeper->store);
+    lw_store_shorten_log(keeper->store);
     lw_exit_gate_leave();
   }
   return NULL;
@@ -43,7 +43,7 @@ void lw_keeper_start(struct lw_keeper *keeper, const char *path, const struct lw
 void lw_keeper_tell(struct lw_keeper *keeper, const struct lw_store *engine) {
   int pages = lw_store_log_pages(engine);
   if (pages < keeper->told_at) keeper->told_at = 0; /* it was begun anew */
-  if (keeper->store == NULL || pages < keeper->told_at + LW_STORE_LOG_PAGES) return;
+  if (keeper->store == NULL || pages < keeper->told_at + LW_STORE_LOG_STEP) return;
   keeper->told_at = pages;
   pthread_mutex_lock(&keeper->mutex);
   keeper->wanted = true;

@@ -24,8 +24,7 @@ struct lw_keeper {
  * start all stays as it was. */
 void lw_keeper_start(struct lw_keeper *keeper, const char *path, const struct lw_vault *vault,
                      struct lw_store *engine);
-/* After a commit through `engine`. It is told once for each LW_STORE_LOG_PAGES that the log grows: while
- * others write a checkpoint does not begin the log anew, and would be made again for every commit. */
+/* After a commit through `engine`: it is told once for each LW_STORE_LOG_STEP that the log grows. */
 void lw_keeper_tell(struct lw_keeper *keeper, const struct lw_store *engine);
 void lw_keeper_stop(struct lw_keeper *keeper); /* lets a checkpoint end; also of one that never started */
 

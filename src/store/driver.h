@@ -51,7 +51,7 @@ struct lw_driver {
    * a commit makes a checkpoint. */
   void (*limit_log)(struct lw_db *db, int pages);
   int (*log_pages)(const struct lw_db *db);
-  void (*checkpoint)(struct lw_db *db);
+  void (*shorten_log)(struct lw_db *db, int restart_at);
 
   struct lw_statement *(*prepare)(struct lw_db *db, const char *sql, struct lw_error *error);
   void (*finalize)(struct lw_statement *statement); /* NULL is fine */

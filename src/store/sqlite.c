@@ -24,6 +24,8 @@
 #define BUSY_SHARE 16        /* of the time that it has waited, the part to pause for, */
 #define BUSY_FIRST_PAUSE 200 /* and so many microseconds at least */
 #define LINE_PATIENCE_MS 200 /* whoever heads the line for longer has stalled */
+#define LOG_TRIES 50         /* to be alone with the write-ahead log, */
+#define LOG_PAUSE_US 100     /* so many microseconds apart */
 #define PRAGMAS                 \
   "PRAGMA synchronous = FULL;"  \
   "PRAGMA cache_size = -65536;" \
@@ -252,8 +254,37 @@ static void close_db(struct lw_db *db) {
   free(db);
 }
 
-static void checkpoint(struct lw_db *db) {
-  sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+/* *pages: in the log, in all. */
+static bool checkpoint(struct lw_db *db, int mode, int *pages) {
+  return sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, pages, NULL) == SQLITE_OK;
+}
+
+static int wait_briefly(void *context, int tries) {
+  (void)context;
+  if (tries >= LOG_TRIES) return 0;
+  usleep(LOG_PAUSE_US);
+  return 1;
+}
+
+/* Not as a part of a checkpoint: SQLite syncs the database only at the end of one that has moved all. */
+static void sync_database(struct lw_db *db) {
+  sqlite3_file *file = NULL;
+  int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code == SQLITE_OK && file->pMethods != NULL) file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+}
+
+/* The first checkpoint moves nearly all, and meanwhile others append. The second one moves and syncs the
+ * rest, while nobody may write. */
+static void shorten_log(struct lw_db *db, int restart_at) {
+  int pages = 0;
+  if (!checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &pages)) return; /* somebody else is at it */
+  sync_database(db);
+  if (pages < restart_at) return;
+  stand_in_line(db);
+  sqlite3_busy_handler(db->handle, wait_briefly, NULL);
+  checkpoint(db, SQLITE_CHECKPOINT_FULL, NULL);
+  sqlite3_busy_handler(db->handle, wait_for_lock, db);
+  lw_wal_leave(db->wal);
 }
 
 /* In place of SQLite's automatic checkpoints, which are such a hook too. */
@@ -261,7 +292,7 @@ static int note_log(void *context, sqlite3 *handle, const char *name, int pages)
   struct lw_db *db = context;
   (void)handle, (void)name;
   db->log_pages = pages;
-  if (pages >= db->log_limit) checkpoint(db);
+  if (pages >= db->log_limit) checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, NULL);
   return SQLITE_OK;
 }
 
@@ -499,7 +530,7 @@ const struct lw_driver lw_sqlite_driver = {
     .rewrite = rewrite,
     .limit_log = limit_log,
     .log_pages = log_pages,
-    .checkpoint = checkpoint,
+    .shorten_log = shorten_log,
     .prepare = prepare,
     .finalize = finalize,
     .bind_integer = bind_integer,

@@ -86,8 +86,8 @@ int lw_store_log_pages(const struct lw_store *store) {
   return store->driver->log_pages(store->db);
 }
 
-void lw_store_checkpoint(struct lw_store *store) {
-  store->driver->checkpoint(store->db);
+void lw_store_shorten_log(struct lw_store *store) {
+  store->driver->shorten_log(store->db, LW_STORE_LOG_PAGES);
 }
 
 bool lw_store_begin(struct lw_store *store, struct lw_error *error) {

@@ -60,15 +60,22 @@ bool lw_store_commit(struct lw_store *store, struct lw_error *error);
 void lw_store_rollback(struct lw_store *store);
 
 /* -- the write-ahead log -------------------------------------------------------------------------- */
-#define LW_STORE_LOG_PAGES 2000 /* 8 MiB: so long the log may get before it is moved into the database */
-#define LW_STORE_LOG_MOST_PAGES 16000 /* and so long while somebody else is to do it */
+/* 32 MiB: so long the log may get before it is begun anew. The longer, the more pages that were written many
+ * times are moved into the database once. */
+#define LW_STORE_LOG_PAGES 8000
+/* It is moved in steps: what is written to the database at a time stands in the disk's way to the log. */
+#define LW_STORE_LOG_STEP 1000
+#define LW_STORE_LOG_MOST_PAGES 32000 /* and so long while somebody else is to do it */
 /* Another handle does the checkpoints; this one's commits do them only when the log grows past the second. */
 void lw_store_leave_checkpoints(struct lw_store *store);
 /* Pages in the log after the last commit through this handle. */
 int lw_store_log_pages(const struct lw_store *store);
-/* Moves what the log holds into the database, while others read and write; never waits for them. What fails
- * is done by the next one. */
-void lw_store_checkpoint(struct lw_store *store);
+/* Moves what the log holds into the database while others read and write. From LW_STORE_LOG_PAGES on also the
+ * last of it, while they wait for a millisecond or so: then the next commit writes to the log's beginning. (A
+ * log that only grows is the slower one: where a file system has to find new blocks a sync takes several
+ * times as long. ext4 writes the data, then that the blocks hold data, then the size, one after the other.)
+ * Gives up soon when others are in the way; the next one does it then. */
+void lw_store_shorten_log(struct lw_store *store);
 
 /* -- webhooks ------------------------------------------------------------------------------------ */
 struct lw_webhook {
