@@ -315,8 +315,8 @@ static void after_commit(struct lw_dispatcher *d, bool synced, const struct lw_e
   struct lw_request *list = next_requests(d);
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
+  lw_mailbox_finish(finished); /* first: waking the sender may cost this thread its processor */
   if (list) lw_lane_submit(d->lane, list);
-  lw_mailbox_finish(finished);
   free_flights(d->returned);
   d->returned = NULL;
   if (d->sweeping) sweep_lines(d);

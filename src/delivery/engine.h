@@ -45,6 +45,7 @@ struct lw_dispatcher {
   pthread_cond_t wake;     /* the engine waits on it */
   pthread_cond_t answered; /* callers wait on it: a command is done, the mailbox has room, all is idle */
   struct lw_command_list mailbox, line; /* delivery/mailbox.h */
+  int64_t first_posted;                 /* ticks: when the first in the mailbox came */
   size_t calls;                         /* commands that were started and are not done */
   struct lw_turns turns;
   struct lw_flight *outcomes; /* newest first */

@@ -7,7 +7,7 @@
 #include "base/deadline.h"
 
 enum {
-  GATHER_US = 500,  /* so long, */
+  GATHER_US = 500,  /* from the first on, */
   COMPANY_US = 2000 /* if callers were answered no longer ago than this */
 };
 
@@ -64,6 +64,7 @@ bool lw_mailbox_empty(const struct lw_dispatcher *d) {
 
 void lw_mailbox_post(struct lw_dispatcher *d, struct lw_command *command) {
   for (size_t i = 0; i < command->count; i++) lw_id_next(&d->message_ids, &command->items[i].id);
+  if (d->mailbox.first == NULL) d->first_posted = d->clock->ticks(d->clock->context);
   append(lw_mailbox_has_room(d, command) ? &d->mailbox : &d->line, command);
   if (d->gathering && started(command)) return;
   d->gathering = false;
@@ -71,9 +72,10 @@ void lw_mailbox_post(struct lw_dispatcher *d, struct lw_command *command) {
 }
 
 void lw_mailbox_gather(struct lw_dispatcher *d) {
-  int64_t now = d->clock->ticks(d->clock->context);
+  int64_t now = d->clock->ticks(d->clock->context), left = d->first_posted + GATHER_US - now;
   if (d->mailbox.first == NULL || !started(d->mailbox.first) || now - d->answered_at > COMPANY_US) return;
-  struct timespec until = lw_deadline_in_us(GATHER_US);
+  if (left <= 0) return;
+  struct timespec until = lw_deadline_in_us(left);
   d->gathering = true;
   while (d->gathering)
     if (pthread_cond_timedwait(&d->wake, &d->mutex, &until) == ETIMEDOUT) d->gathering = false;
