@@ -1,5 +1,6 @@
 /* The dispatcher on a real file, with a small HTTP receiver on loopback. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -159,6 +160,34 @@ static void drain_waits_for_what_is_being_written(void **state) {
   drain(dispatcher);
   assert_int_equal(received(), 1);
   close_dispatcher(dispatcher);
+}
+
+/* One processor: whoever is woken goes first, and finds things as the one that woke it left them. */
+static void stay_on_one_processor(cpu_set_t *before) {
+  cpu_set_t one;
+  assert_int_equal(sched_getaffinity(0, sizeof *before, before), 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+    if (CPU_ISSET(cpu, before)) CPU_SET(cpu, &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+}
+
+/* In memory what is left is counted by the engine itself, and the dispatcher is idle again when that has been
+ * answered. (Threads inherit the processor.) */
+static void a_drain_in_memory_does_not_disturb_itself(void **state) {
+  (void)state;
+  cpu_set_t before;
+  int64_t left = 0;
+  stay_on_one_processor(&before);
+  struct lw_dispatcher_options memory = options();
+  struct lw_dispatcher *dispatcher;
+  OK((dispatcher = lw_dispatcher_open(":memory:", &memory, &error)) != NULL);
+  lw_settings_drop(memory.settings);
+  int failed = 0;
+  for (int i = 0; i < 50; i++) failed += !lw_dispatcher_drain(dispatcher, 50, &left, &error);
+  OK(lw_dispatcher_close(dispatcher, PATIENCE_MS, &error));
+  assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+  assert_int_equal(failed, 0);
 }
 
 static void a_failing_store_loses_nothing(void **state) {
@@ -415,6 +444,7 @@ int main(void) {
       WITH_RECEIVER(threads_emit_and_all_arrives),
       WITH_RECEIVER(two_dispatchers_share_a_file),
       WITH_RECEIVER(drain_waits_for_what_is_being_written),
+      cmocka_unit_test(a_drain_in_memory_does_not_disturb_itself),
       WITH_RECEIVER(a_failing_store_loses_nothing),
       WITH_RECEIVER(failures_are_retried_and_successes_resent),
       WITH_RECEIVER(a_used_up_schedule_fails),

@@ -311,6 +311,7 @@ static void after_commit(struct lw_dispatcher *d, bool synced, const struct lw_e
   lw_observe_commit(d, synced);
   if (!synced) lw_observe_failure(d, error);
   d->in_flight = claimed;
+  d->writing = false; /* before anybody hears of it: a drain that looks at once finds it so */
   line_up(d);
   struct lw_request *list = next_requests(d);
   pthread_cond_broadcast(&d->answered);
@@ -326,6 +327,7 @@ static void after_failure(struct lw_dispatcher *d, const struct lw_error *error)
   pthread_mutex_lock(&d->mutex);
   lw_observe_failure(d, error);
   struct lw_command *finished = lw_mailbox_answer(d, LW_NOT_STORED, error);
+  d->writing = false;
   pthread_cond_broadcast(&d->answered);
   pthread_mutex_unlock(&d->mutex);
   lw_mailbox_finish(finished);
@@ -452,7 +454,6 @@ static bool turn(struct lw_dispatcher *d, int *final_tries) {
   bool ok = write_down(d);
   if (ok && !closing) lw_care_take(d, busy);
   pthread_mutex_lock(&d->mutex);
-  d->writing = false;
   bool empty = lw_mailbox_empty(d);
   if (closing && !ok) ++*final_tries;
   bool given_up = *final_tries >= LW_FINAL_TRIES;
