@@ -97,13 +97,12 @@ function wait:possible() return self:manner() ~= "never" end
 -- -- waits with a timeout --------------------------------------------------------------------------------------------------
 
 local function in_slices(self, timeout, step)
-  local left = timeout or math.huge
+  local deadline = core.seconds() + (timeout or math.huge)
   repeat
-    local slice = math.min(left, SLICE)
-    left = left - slice
-    local ok, message, code = step(self.handle, slice)
+    local left = math.max(deadline - core.seconds(), 0)
+    local ok, message, code = step(self.handle, math.min(left, SLICE))
     if self.observer then self.observer:drain() end
-    if ok or message ~= "timeout" and code ~= "timeout" or left <= 0 then return ok, message, code end
+    if ok or message ~= "timeout" and code ~= "timeout" or left <= SLICE then return ok, message, code end
   until false
 end
 
