@@ -347,9 +347,10 @@ static bool sync_later(struct lw_db *db, struct lw_error *error) {
 
 /* The other way to the disk: all that the log holds goes into the database, which SQLite syncs. */
 static bool checkpoint_all(struct lw_db *db, struct lw_error *error) {
-  int pages = 0, moved = 0;
+  int pages = 0, moved = 0, tries = 0, code;
   errno = 0;
-  int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+  do code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+  while (code == SQLITE_BUSY && wait_for_lock(db, tries++)); /* another one is under way */
   if (code != SQLITE_OK) return fail(db, code, error);
   if (moved == pages) return true;
   return lw_fail(error, "store", "the write-ahead log of %s cannot be synced, and is in use; try again",
