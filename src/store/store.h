@@ -64,7 +64,7 @@ void lw_store_rollback(struct lw_store *store);
  * times are moved into the database once. */
 #define LW_STORE_LOG_PAGES 8000
 /* It is moved in steps: what is written to the database at a time stands in the disk's way to the log. */
-#define LW_STORE_LOG_STEP 1000
+#define LW_STORE_LOG_STEP 2000
 #define LW_STORE_LOG_MOST_PAGES 32000 /* and so long while somebody else is to do it */
 /* Another handle does the checkpoints; this one's commits do them only when the log grows past the second. */
 void lw_store_leave_checkpoints(struct lw_store *store);
