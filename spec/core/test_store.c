@@ -82,15 +82,19 @@ static void add_webhook(int n, const char *name, bool enabled) {
   OK(lw_store_insert_webhook(store, &webhook, &error));
 }
 
-static void add_message(int n, const char *event) {
+static void add_message(int n, const char *event, int64_t deliveries) {
   struct lw_id existing;
-  struct lw_message_row message = {
-      .id = id_at(n), .app_id = "shop", .event = event, .body = "a\0b", .body_length = 3};
+  struct lw_message_row message = {.id = id_at(n),
+                                   .app_id = "shop",
+                                   .event = event,
+                                   .body = "a\0b",
+                                   .body_length = 3,
+                                   .deliveries = deliveries};
   OK(lw_store_insert_message(store, &message, &existing, &error));
 }
 
 static void add_delivery(int n, int webhook, int64_t due_at, const struct lw_id *claimed_by) {
-  add_message(n, n % 2 == 0 ? "even" : "odd");
+  add_message(n, n % 2 == 0 ? "even" : "odd", 1);
   struct lw_delivery_row row = {.id = id_at(n),
                                 .message_id = id_at(n),
                                 .webhook_id = id_at(webhook),
@@ -356,7 +360,7 @@ static void test_claims_know_tests(void **state) {
   (void)state;
   struct lw_id one = dispatcher_id(1), line = id_at(100);
   struct lw_claim_list list;
-  add_message(1, "e");
+  add_message(1, "e", 0);
   for (int n = 1; n <= 2; n++) {
     struct lw_delivery_row row = {
         .id = id_at(n), .message_id = id_at(1), .webhook_id = id_at(100), .due_at = NOW + n, .test = n == 2};
@@ -478,7 +482,7 @@ static void test_page_ends_by_bytes(void **state) {
   struct lw_log_page page;
   char *big = calloc(1, 600000);
   assert_non_null(big);
-  add_message(1, "e");
+  add_message(1, "e", 0);
   for (int n = 1; n <= 3; n++) {
     struct lw_delivery_row row = {.id = id_at(n),
                                   .message_id = id_at(1),
@@ -592,6 +596,9 @@ static void test_prune(void **state) {
   struct lw_delivery_row second = {
       .id = id_at(20), .message_id = id_at(3), .webhook_id = id_at(100), .due_at = NOW};
   OK(lw_store_insert_delivery(store, &second, &error));
+  execute(
+      "UPDATE messages SET deliveries = 2 WHERE id = (SELECT message_id FROM deliveries GROUP BY message_id"
+      " HAVING count(*) = 2)");
   struct lw_message_row keyed = {.id = id_at(4), .app_id = "shop", .event = "e", .key = "k", .body = ""};
   keyed.id.bytes[15] = 2;
   OK(lw_store_insert_message(store, &keyed, &existing, &error));
@@ -891,7 +898,7 @@ static void test_first_schema_is_upgraded_in_place(void **state) {
   struct lw_webhook_filter every = {.limit = 10};
   struct lw_webhook_list webhooks;
   describe(fresh);
-  assert_non_null(strstr(fresh, "deliveries_message"));
+  assert_non_null(strstr(fresh, "deliveries_line"));
   make_schema_1();
   for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
     lw_store_close(store);
@@ -912,6 +919,7 @@ static void test_first_schema_is_upgraded_in_place(void **state) {
     assert_false(page.rows[0].last.response_headers_cut);
     assert_int_equal(page.rows[0].status, LW_FAILED);
     lw_log_page_free(&page);
+    assert_int_equal(rows_of("SELECT deliveries FROM messages"), 1);
   }
 }
 
@@ -926,10 +934,10 @@ static void test_failed_upgrade_changes_nothing(void **state) {
   assert_non_null(store->db);
   execute("CREATE TRIGGER no BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no'); END");
   assert_refused(path, "store");
-  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_message'"), 0);
+  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_line'"), 0);
   execute("DROP TRIGGER no");
   OK(lw_schema_prepare(store, &error));
-  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_message'"), 1);
+  assert_int_equal(rows_of("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries_line'"), 1);
 }
 
 static void test_many_filters_share_a_bounded_cache(void **state) {

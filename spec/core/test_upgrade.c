@@ -148,6 +148,30 @@ static int64_t logged(struct lw_store *store, const char *status) {
   return count;
 }
 
+static int64_t messages(void) {
+  sqlite3 *handle;
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(handle, "SELECT count(*) FROM messages", -1, &statement, NULL),
+                   SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  int64_t count = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(handle);
+  return count;
+}
+
+/* The oldest delivery is one of two of its message. */
+static void forget_all(struct lw_store *store) {
+  struct lw_prune prune = {.before = lw_system_clock()->now(NULL)};
+  int64_t pruned;
+  OK(lw_store_prune(store, &prune, 1, &pruned, &error));
+  assert_int_equal(pruned, 1);
+  assert_int_equal(messages(), 6);
+  while (!prune.done) OK(lw_store_prune(store, &prune, INT64_MAX, &pruned, &error));
+  assert_int_equal(messages(), 0);
+}
+
 static void what_the_last_release_left_is_delivered(void **state) {
   (void)state;
   int64_t left = 0;
@@ -173,6 +197,7 @@ static void what_the_last_release_left_is_delivered(void **state) {
   assert_int_equal(logged(store, "failed"), 1);
   assert_int_equal(logged(store, "canceled"), 1); /* its webhook is disabled */
   assert_int_equal(logged(store, "pending"), 0);
+  forget_all(store);
   lw_store_close(store);
 }
 

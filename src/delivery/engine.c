@@ -115,19 +115,28 @@ static bool is_test(const struct lw_emit_item *item) {
   return !lw_id_equal(&item->webhook_id, &none);
 }
 
+/* Where it goes: into `chosen` of the routing. */
+static size_t choose(struct lw_dispatcher *d, const struct lw_emit_item *item) {
+  if (!is_test(item)) return lw_routing_choose(&d->routing, item);
+  struct lw_route *route = lw_routing_find(&d->routing, &item->webhook_id);
+  d->routing.chosen[0] = route;
+  return route != NULL;
+}
+
 static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struct lw_error *error) {
+  static const struct lw_id none;
+  size_t count = choose(d, item);
   const struct lw_message_row row = {.id = item->id,
                                      .app_id = item->app_id,
                                      .event = item->event,
                                      .key = item->key,
                                      .keys_since = now_ms(d) - d->options.idempotency_window,
                                      .body = item->body,
-                                     .body_length = item->body_length};
-  static const struct lw_id none;
+                                     .body_length = item->body_length,
+                                     .deliveries = (int64_t)count};
   struct lw_id existing = none;
-  struct lw_route *route = NULL;
   item->deliveries = 0;
-  if (is_test(item) && (route = lw_routing_find(&d->routing, &item->webhook_id)) == NULL) return true;
+  if (is_test(item) && count == 0) return true;
   if (!lw_store_insert_message(d->store, &row, &existing, error)) return false;
   item->duplicate = !lw_id_equal(&existing, &none);
   if (item->duplicate) {
@@ -135,10 +144,8 @@ static bool store_item(struct lw_dispatcher *d, struct lw_emit_item *item, struc
     return true;
   }
   lw_bodies_start(&d->bodies, item);
-  if (route != NULL) return lw_claims_insert(d, item, route, error);
-  size_t at = 0;
-  while ((route = lw_routing_next(&d->routing, item, &at)) != NULL)
-    if (!lw_claims_insert(d, item, route, error)) return false;
+  for (size_t i = 0; i < count; i++)
+    if (!lw_claims_insert(d, item, d->routing.chosen[i], error)) return false;
   return true;
 }
 

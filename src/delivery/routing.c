@@ -18,6 +18,7 @@ void lw_routing_free(struct lw_routing *routing) {
   }
   free(routing->by_app);
   free(routing->by_id);
+  free(routing->chosen);
   lw_webhook_list_free(&routing->list);
   lw_routing_init(routing, routing->defaults);
 }
@@ -94,7 +95,9 @@ static bool add_route(struct lw_routing *routing, struct lw_webhook *webhook, st
 static bool index_list(struct lw_routing *routing, struct lw_error *error) {
   routing->by_app = calloc(routing->list.count + 1, sizeof *routing->by_app);
   routing->by_id = calloc(routing->list.count + 1, sizeof(struct lw_route *));
-  if (routing->by_app == NULL || routing->by_id == NULL) return lw_fail(error, "memory", "out of memory");
+  routing->chosen = calloc(routing->list.count + 1, sizeof(struct lw_route *));
+  if (routing->by_app == NULL || routing->by_id == NULL || routing->chosen == NULL)
+    return lw_fail(error, "memory", "out of memory");
   for (size_t i = 0; i < routing->list.count; i++)
     if (!add_route(routing, &routing->list.items[i], error)) return false;
   qsort(routing->by_app, routing->count, sizeof *routing->by_app, compare_apps);
@@ -183,15 +186,14 @@ static bool wants(const struct lw_route *route, const struct lw_emit_item *item)
   return named && (!route->choosy || admits(route, item));
 }
 
-struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emit_item *item, size_t *at) {
-  if (*at == 0) *at = first_of_app(routing, item->app_id) + 1;
-  while (*at - 1 < routing->count) {
-    struct lw_route *route = &routing->by_app[*at - 1];
-    if (strcmp(app_of(route), item->app_id) != 0) return NULL;
-    ++*at;
-    if (wants(route, item)) return route;
+size_t lw_routing_choose(struct lw_routing *routing, const struct lw_emit_item *item) {
+  size_t count = 0;
+  for (size_t i = first_of_app(routing, item->app_id); i < routing->count; i++) {
+    struct lw_route *route = &routing->by_app[i];
+    if (strcmp(app_of(route), item->app_id) != 0) break;
+    if (wants(route, item)) routing->chosen[count++] = route;
   }
-  return NULL;
+  return count;
 }
 
 bool lw_route_unreadable(const struct lw_route *route) {

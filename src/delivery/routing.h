@@ -39,6 +39,7 @@ struct lw_routing {
   struct lw_webhook_list list; /* all there are, by id */
   struct lw_route *by_app;     /* sorted by app id */
   struct lw_route **by_id;     /* sorted by id */
+  struct lw_route **chosen;    /* by lw_routing_choose; room for all */
   size_t count;
   size_t unreadable; /* how many webhooks in the list have a problem */
 };
@@ -49,8 +50,8 @@ void lw_routing_free(struct lw_routing *routing);
 /* Reloads when needed, and says so; inside a transaction. */
 bool lw_routing_refresh(struct lw_routing *routing, struct lw_store *store, bool *reloaded,
                         struct lw_error *error);
-/* The first route of the item's app at or after *at that wants it, or NULL. Start with *at = 0. */
-struct lw_route *lw_routing_next(struct lw_routing *routing, const struct lw_emit_item *item, size_t *at);
+/* How many routes of the item's app want it; they are in `chosen`, until the next call. */
+size_t lw_routing_choose(struct lw_routing *routing, const struct lw_emit_item *item);
 bool lw_route_unreadable(const struct lw_route *route);
 struct lw_route *lw_routing_find(struct lw_routing *routing, const struct lw_id *webhook_id);
 /* There is such a webhook and it is enabled, though it may have no route: then a newer version serves it. */

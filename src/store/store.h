@@ -140,6 +140,7 @@ struct lw_message_row {
   int64_t keys_since; /* milliseconds: a message that is older gives its key up to this one */
   const char *body;
   size_t body_length;
+  int64_t deliveries; /* how many will be inserted for it, in the same transaction */
 };
 /* With a key that the app used since then: nothing is inserted and `existing` is that message; else a zero
  * id.

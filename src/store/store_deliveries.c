@@ -35,7 +35,8 @@ static bool insert_message(struct lw_store *store, const struct lw_message_row *
   const struct lw_driver *driver = store->driver;
   struct lw_statement *statement =
       lw_fixed(store, LW_SQL_MESSAGE_INSERT,
-               "INSERT INTO messages (id, app_id, event, idempotency_key, body) VALUES ($1, $2, $3, $4, $5)"
+               "INSERT INTO messages (id, app_id, event, idempotency_key, body, deliveries)"
+               " VALUES ($1, $2, $3, $4, $5, $6)"
                " ON CONFLICT (app_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING",
                error);
   *existing = (struct lw_id){{0}};
@@ -45,6 +46,7 @@ static bool insert_message(struct lw_store *store, const struct lw_message_row *
   driver->bind_text(statement, 3, message->event);
   driver->bind_text(statement, 4, message->key);
   driver->bind_bytes(statement, 5, message->body != NULL ? message->body : "", message->body_length);
+  driver->bind_integer(statement, 6, message->deliveries);
   int64_t changes;
   if (!lw_run(store, statement, &changes, error)) return false;
   return changes > 0 || find_existing(store, message, existing, error);

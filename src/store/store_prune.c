@@ -36,6 +36,7 @@ static bool find_old(struct lw_store *store, struct lw_statement *statement, con
   return lw_each(store, statement, read_old, list, NULL, error);
 }
 
+/* Or updates. */
 static bool delete_where(struct lw_store *store, enum lw_slot slot, const char *sql, const struct lw_id *id,
                          int64_t *rows, struct lw_error *error) {
   int64_t changes;
@@ -54,13 +55,15 @@ static bool delete_delivery(struct lw_store *store, const struct lw_id *id, int6
          delete_where(store, LW_SQL_PRUNE_DELIVERY, "DELETE FROM deliveries WHERE id = $1", id, rows, error);
 }
 
-/* Its idempotency key is free again with it. */
-static bool delete_unneeded(struct lw_store *store, const struct lw_id *message, int64_t *rows,
-                            struct lw_error *error) {
-  return delete_where(store, LW_SQL_PRUNE_MESSAGE,
-                      "DELETE FROM messages WHERE id = $1"
-                      " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = $1)",
-                      message, rows, error);
+/* The message goes with the last of its deliveries, and its idempotency key is free again with it. */
+static bool leave_message(struct lw_store *store, const struct lw_id *message, int64_t *rows,
+                          struct lw_error *error) {
+  int64_t before = *rows, ignored = 0;
+  return delete_where(store, LW_SQL_PRUNE_MESSAGE, "DELETE FROM messages WHERE id = $1 AND deliveries <= 1",
+                      message, rows, error) &&
+         (*rows > before || delete_where(store, LW_SQL_LEAVE_MESSAGE,
+                                         "UPDATE messages SET deliveries = deliveries - 1 WHERE id = $1",
+                                         message, &ignored, error));
 }
 
 static bool prune_deliveries(struct lw_store *store, struct lw_prune *prune, int64_t limit, int64_t *pruned,
@@ -78,7 +81,7 @@ static bool prune_deliveries(struct lw_store *store, struct lw_prune *prune, int
     prune->delivery = old->id;
     if (old->pending) continue;
     if (!delete_delivery(store, &old->id, &rows, error)) return false;
-    if (!delete_unneeded(store, &old->message_id, &rows, error)) return false;
+    if (!leave_message(store, &old->message_id, &rows, error)) return false;
     ++*pruned;
   }
   prune->deliveries_done = at == list->count && list->count < LW_PRUNE_ROWS;
@@ -95,7 +98,9 @@ static bool prune_messages(struct lw_store *store, struct lw_prune *prune, struc
   int64_t rows = 0;
   for (size_t i = 0; i < list->count; i++) {
     prune->message = list->items[i].id;
-    if (!delete_unneeded(store, &prune->message, &rows, error)) return false;
+    if (!delete_where(store, LW_SQL_PRUNE_LONELY, "DELETE FROM messages WHERE id = $1 AND deliveries = 0",
+                      &prune->message, &rows, error))
+      return false;
   }
   prune->done = list->count < LW_PRUNE_ROWS;
   return true;
