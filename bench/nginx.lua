@@ -1,7 +1,8 @@
 -- What sending costs an nginx with two workers under a steady load, each request emitting one durable event: the times of the
 -- requests beside those of the same location that does not emit, how long the workers' event loops were held, whether every
 -- event arrived, what an idle worker uses, and whether a receiver that hangs shows. Usage:
--- script/bench nginx [seconds of load] [each]. With `each` every worker has a database of its own.
+-- script/bench nginx [seconds of load] [each | memory]. With `each` every worker has a database of its own; with `memory` it
+-- is in a memory file system: what is left when the disk takes no time.
 local counting_receiver = require "spec.support.counting_receiver"
 local http = require "socket.http"
 local nginx_app = require "spec.support.nginx_app"
@@ -11,6 +12,7 @@ local wait = require "spec.support.wait"
 
 local SECONDS = tonumber(arg[1]) or 30
 local EACH = arg[2] == "each"
+local WHERE = { [""] = "one database", each = "a database each", memory = "one database in memory" }
 local RATE = 2000 -- requests a second
 local CONNECTIONS = 64
 local TURNS = 3 -- into which the load is cut, with and without emitting in turn
@@ -257,7 +259,7 @@ end
 
 local function measure(app, receiver)
   print(("%d requests/s for %g s over %d connections, two workers, %s; the machine's load is %s"):format(
-    RATE, SECONDS, CONNECTIONS, EACH and "a database each" or "one database", load_average()))
+    RATE, SECONDS, CONNECTIONS, WHERE[arg[2] or ""], load_average()))
   local before = stolen()
   measure_quiet(app)
   local ids, p99 = measure_load(app)
