@@ -617,6 +617,20 @@ static void test_prune(void **state) {
   assert_true(lw_id_equal(&existing, &zero));
 }
 
+/* An older version of us, which still runs beside this one, does not count. */
+static void test_a_message_that_nobody_counted_stays(void **state) {
+  (void)state;
+  struct lw_id one = dispatcher_id(1);
+  struct lw_prune prune = {.before = NOW + 5};
+  int steps;
+  add_delivery(1, 100, NOW, &one);
+  record(1, one, LW_SUCCEEDED);
+  add_message(2, "e", 0);
+  execute("UPDATE messages SET deliveries = NULL");
+  assert_int_equal(prune_all(&prune, 100, &steps), 1);
+  assert_int_equal(rows_of("SELECT count(*) FROM messages WHERE deliveries IS NULL"), 2);
+}
+
 static void test_prune_in_small_steps(void **state) {
   (void)state;
   struct lw_id one = dispatcher_id(1);
@@ -1015,6 +1029,7 @@ int main(void) {
       TEST(test_resend_of_all_that_did_not_arrive),
       TEST(test_resend_leaves_what_is_pending),
       TEST(test_prune),
+      TEST(test_a_message_that_nobody_counted_stays),
       TEST(test_prune_in_small_steps),
       TEST(test_failed_prune_stays_where_it_was),
       TEST(test_file_shrinks_in_steps),

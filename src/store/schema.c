@@ -56,8 +56,9 @@ static const char *const upgrades[] = {
     /* No row, or the key that webhooks are sealed under. */
     "CREATE TABLE keys (id {b} NOT NULL PRIMARY KEY)",
     /* How many deliveries of it there are, for whoever deletes one: only that was looked up by message, and
-     * an index is a page more to write with every event. */
-    "ALTER TABLE messages ADD COLUMN deliveries {i} NOT NULL DEFAULT 0",
+     * an index is a page more to write with every event. NULL: nobody knows, since a process of an older
+     * version that still ran inserted it, and it stays. */
+    "ALTER TABLE messages ADD COLUMN deliveries {i}",
     "UPDATE messages SET deliveries = (SELECT count(*) FROM deliveries d WHERE d.message_id = messages.id)",
     "DROP INDEX deliveries_message",
 };

@@ -36,8 +36,7 @@ static bool find_old(struct lw_store *store, struct lw_statement *statement, con
   return lw_each(store, statement, read_old, list, NULL, error);
 }
 
-/* Or updates. */
-static bool delete_where(struct lw_store *store, enum lw_slot slot, const char *sql, const struct lw_id *id,
+static bool change_where(struct lw_store *store, enum lw_slot slot, const char *sql, const struct lw_id *id,
                          int64_t *rows, struct lw_error *error) {
   int64_t changes;
   struct lw_statement *statement = lw_fixed(store, slot, sql, error);
@@ -50,18 +49,18 @@ static bool delete_where(struct lw_store *store, enum lw_slot slot, const char *
 
 static bool delete_delivery(struct lw_store *store, const struct lw_id *id, int64_t *rows,
                             struct lw_error *error) {
-  return delete_where(store, LW_SQL_PRUNE_ATTEMPTS, "DELETE FROM attempts WHERE delivery_id = $1", id, rows,
+  return change_where(store, LW_SQL_PRUNE_ATTEMPTS, "DELETE FROM attempts WHERE delivery_id = $1", id, rows,
                       error) &&
-         delete_where(store, LW_SQL_PRUNE_DELIVERY, "DELETE FROM deliveries WHERE id = $1", id, rows, error);
+         change_where(store, LW_SQL_PRUNE_DELIVERY, "DELETE FROM deliveries WHERE id = $1", id, rows, error);
 }
 
 /* The message goes with the last of its deliveries, and its idempotency key is free again with it. */
 static bool leave_message(struct lw_store *store, const struct lw_id *message, int64_t *rows,
                           struct lw_error *error) {
   int64_t before = *rows, ignored = 0;
-  return delete_where(store, LW_SQL_PRUNE_MESSAGE, "DELETE FROM messages WHERE id = $1 AND deliveries <= 1",
+  return change_where(store, LW_SQL_PRUNE_MESSAGE, "DELETE FROM messages WHERE id = $1 AND deliveries <= 1",
                       message, rows, error) &&
-         (*rows > before || delete_where(store, LW_SQL_LEAVE_MESSAGE,
+         (*rows > before || change_where(store, LW_SQL_LEAVE_MESSAGE,
                                          "UPDATE messages SET deliveries = deliveries - 1 WHERE id = $1",
                                          message, &ignored, error));
 }
@@ -98,7 +97,7 @@ static bool prune_messages(struct lw_store *store, struct lw_prune *prune, struc
   int64_t rows = 0;
   for (size_t i = 0; i < list->count; i++) {
     prune->message = list->items[i].id;
-    if (!delete_where(store, LW_SQL_PRUNE_LONELY, "DELETE FROM messages WHERE id = $1 AND deliveries = 0",
+    if (!change_where(store, LW_SQL_PRUNE_LONELY, "DELETE FROM messages WHERE id = $1 AND deliveries = 0",
                       &prune->message, &rows, error))
       return false;
   }
