@@ -1,6 +1,6 @@
-/* How long this disk takes to keep what is written, without us: writes of a size that a commit of ours has, one
- * after the other into a file that has its size already, each synced. Usage: disk <file> <seconds>
- * Prints p50 and p99 of the syncs in milliseconds. */
+/* How long this disk takes to keep what is written, without us: writes of a size that a commit of ours has,
+ * one after the other into a file that has its size already, each synced. Usage: disk <file> <seconds> Prints
+ * p50 and p99 of the syncs in milliseconds. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
