@@ -2,6 +2,7 @@
  * writes to it all the time. */
 #include <pthread.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -205,6 +206,59 @@ static void test_a_log_that_is_written_to_begins_anew(void **state) {
   assert_false(atomic_load(&writer.failed));
 }
 
+/* -- checkpoints ----------------------------------------------------------------------------------- */
+
+static atomic_int checkpoints;
+
+int __real_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *pages, int *moved);
+int __wrap_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *pages, int *moved);
+
+int __wrap_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *pages, int *moved) {
+  atomic_fetch_add(&checkpoints, 1);
+  return __real_sqlite3_wal_checkpoint_v2(db, name, mode, pages, moved);
+}
+
+static int checkpoints_to_shorten(struct lw_store *handle) {
+  int before = atomic_load(&checkpoints);
+  lw_store_shorten_log(handle);
+  return atomic_load(&checkpoints) - before;
+}
+
+static void write_something(void) {
+  struct lw_id existing;
+  struct lw_id_generator ids = {.clock = lw_system_clock()};
+  struct lw_message_row row = {.event = "e", .body = "b", .body_length = 1};
+  lw_id_next(&ids, &row.id);
+  OK(lw_store_insert_message(store, &row, &existing, &error));
+}
+
+/* Another commit could begin the log anew at that moment, and SQLite's checkpoint would not notice. */
+static void test_no_checkpoint_begins_when_all_is_moved(void **state) {
+  (void)state;
+  struct lw_store *keeper = lw_store_open(path, &error);
+  assert_non_null(keeper);
+  write_something();
+  assert_int_equal(checkpoints_to_shorten(keeper), 1);
+  assert_int_equal(checkpoints_to_shorten(keeper), 0);
+  write_something();
+  assert_int_equal(checkpoints_to_shorten(keeper), 1);
+  lw_store_close(keeper);
+}
+
+static void test_one_checkpoint_at_a_time(void **state) {
+  (void)state;
+  struct lw_store *keeper = lw_store_open(path, &error);
+  assert_non_null(keeper);
+  int other = lw_wal_open(path);
+  write_something();
+  assert_true(lw_wal_begin_checkpoint(other));
+  assert_int_equal(checkpoints_to_shorten(keeper), 0);
+  lw_wal_end_checkpoint(other);
+  assert_int_equal(checkpoints_to_shorten(keeper), 1);
+  lw_wal_close(other);
+  lw_store_close(keeper);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_one_is_at_the_head, set_up, tear_down),
@@ -212,6 +266,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_without_one_everybody_is_at_the_head, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_who_waits_goes_before_who_has_just_written, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_a_log_that_is_written_to_begins_anew, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_no_checkpoint_begins_when_all_is_moved, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_one_checkpoint_at_a_time, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* The driver for SQLite 3.35 and later. The database file is in WAL mode with synchronous=FULL: a commit that
- * returned survives a power cut, and readers never wait for a writer. */
+ * returned survives a power cut (unless the handle syncs later), and readers never wait for a writer. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,6 +24,7 @@
 #define BUSY_SHARE 16        /* of the time that it has waited, the part to pause for, */
 #define BUSY_FIRST_PAUSE 200 /* and so many microseconds at least */
 #define LINE_PATIENCE_MS 200 /* whoever heads the line for longer has stalled */
+#define LOG_LIMIT 1000       /* pages; SQLite's own, until limit_log says something else */
 #define LOG_TRIES 50         /* to be alone with the write-ahead log, */
 #define LOG_PAUSE_US 100     /* so many microseconds apart */
 #define PRAGMAS                 \
@@ -254,9 +255,30 @@ static void close_db(struct lw_db *db) {
   free(db);
 }
 
-/* *pages: in the log, in all. */
-static bool checkpoint(struct lw_db *db, int mode, int *pages) {
-  return sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, pages, NULL) == SQLITE_OK;
+/* Of the log, not in the database yet (https://www.sqlite.org/walformat.html#walidxfmt). 0 where nobody
+ * knows. */
+static uint32_t unmoved_pages(struct lw_db *db) {
+  enum { REGION = 32768, MOST_FRAME = 16, BACKFILLED = 96 };
+  sqlite3_file *file = NULL;
+  void volatile *index = NULL;
+  int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code != SQLITE_OK || file->pMethods == NULL || file->pMethods->iVersion < 2) return 0;
+  code = file->pMethods->xShmMap(file, 0, REGION, 0, &index);
+  if (code != SQLITE_OK || index == NULL) return 0;
+  const volatile char *bytes = index;
+  return *(const volatile uint32_t *)(bytes + MOST_FRAME) - *(const volatile uint32_t *)(bytes + BACKFILLED);
+}
+
+/* *pages: in the log, in all, and *moved: of those, into the database; both 0 when nothing is left to move. A
+ * code of SQLite's. */
+static int checkpoint(struct lw_db *db, int mode, int *pages, int *moved) {
+  int code = SQLITE_OK;
+  *pages = *moved = 0;
+  if (!db->on_disk) return SQLITE_OK;
+  if (!lw_wal_begin_checkpoint(db->wal)) return SQLITE_BUSY;
+  if (unmoved_pages(db) > 0) code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, pages, moved);
+  lw_wal_end_checkpoint(db->wal);
+  return code;
 }
 
 static int wait_briefly(void *context, int tries) {
@@ -266,23 +288,26 @@ static int wait_briefly(void *context, int tries) {
   return 1;
 }
 
-/* Not as a part of a checkpoint: SQLite syncs the database only at the end of one that has moved all. */
-static void sync_database(struct lw_db *db) {
+/* SQLite syncs the database only at the end of a checkpoint that has moved all, and nobody appended
+ * meanwhile. */
+static bool sync_database(struct lw_db *db) {
   sqlite3_file *file = NULL;
   int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-  if (code == SQLITE_OK && file->pMethods != NULL) file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+  return code == SQLITE_OK && file->pMethods != NULL &&
+         file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK;
 }
 
 /* The first checkpoint moves nearly all, and meanwhile others append. The second one moves and syncs the
- * rest, while nobody may write. */
+ * rest, while nobody may write. After a failed sync there is none through this handle: its next sync would be
+ * a success. */
 static void shorten_log(struct lw_db *db, int restart_at) {
-  int pages = 0;
-  if (!checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &pages)) return; /* somebody else is at it */
-  sync_database(db);
-  if (pages < restart_at) return;
+  int pages, moved;
+  if (db->doubtful || checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved) != SQLITE_OK) return;
+  db->doubtful = !sync_database(db);
+  if (db->doubtful || pages < restart_at) return;
   stand_in_line(db);
   sqlite3_busy_handler(db->handle, wait_briefly, NULL);
-  checkpoint(db, SQLITE_CHECKPOINT_FULL, NULL);
+  checkpoint(db, SQLITE_CHECKPOINT_FULL, &pages, &moved);
   sqlite3_busy_handler(db->handle, wait_for_lock, db);
   lw_wal_leave(db->wal);
 }
@@ -290,9 +315,10 @@ static void shorten_log(struct lw_db *db, int restart_at) {
 /* In place of SQLite's automatic checkpoints, which are such a hook too. */
 static int note_log(void *context, sqlite3 *handle, const char *name, int pages) {
   struct lw_db *db = context;
+  int all, moved;
   (void)handle, (void)name;
   db->log_pages = pages;
-  if (pages >= db->log_limit) checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, NULL);
+  if (pages >= db->log_limit) checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &all, &moved);
   return SQLITE_OK;
 }
 
@@ -321,7 +347,7 @@ static struct lw_db *open_db(const char *path, struct lw_error *error) {
   }
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
-  db->log_limit = INT_MAX;
+  db->log_limit = LOG_LIMIT;
   if (code == SQLITE_OK) sqlite3_wal_hook(db->handle, note_log, db);
   if (code == SQLITE_OK ? set_up(db, in_memory, error) : fail(db, code, error)) return db;
   close_db(db);
@@ -345,13 +371,14 @@ static bool sync_later(struct lw_db *db, struct lw_error *error) {
   return code == SQLITE_OK || fail(db, code, error);
 }
 
-/* The other way to the disk: all that the log holds goes into the database, which SQLite syncs. */
+/* The other way to the disk: all that the log holds goes into the database, and that is synced. */
 static bool checkpoint_all(struct lw_db *db, struct lw_error *error) {
-  int pages = 0, moved = 0, tries = 0, code;
+  int pages, moved, tries = 0, code;
   errno = 0;
-  do code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+  do code = checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
   while (code == SQLITE_BUSY && wait_for_lock(db, tries++)); /* another one is under way */
   if (code != SQLITE_OK) return fail(db, code, error);
+  if (!sync_database(db)) return fail_io(db, errno, error);
   if (moved == pages) return true;
   return lw_fail(error, "store", "the write-ahead log of %s cannot be synced, and is in use; try again",
                  db->path);
@@ -417,7 +444,8 @@ static bool shrink(struct lw_db *db, int pages, bool *more, struct lw_error *err
 
 static bool settle(struct lw_db *db) {
   sqlite3_busy_timeout(db->handle, 0);
-  int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  int pages, moved;
+  int code = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE, &pages, &moved);
   sqlite3_busy_handler(db->handle, wait_for_lock, db);
   return code == SQLITE_OK;
 }

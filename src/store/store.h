@@ -71,10 +71,10 @@ void lw_store_leave_checkpoints(struct lw_store *store);
 /* Pages in the log after the last commit through this handle. */
 int lw_store_log_pages(const struct lw_store *store);
 /* Moves what the log holds into the database while others read and write. From LW_STORE_LOG_PAGES on also the
- * last of it, while they wait for a millisecond or so: then the next commit writes to the log's beginning. (A
- * log that only grows is the slower one: where a file system has to find new blocks a sync takes several
- * times as long. ext4 writes the data, then that the blocks hold data, then the size, one after the other.)
- * Gives up soon when others are in the way; the next one does it then. */
+ * last of it, while they wait (for two syncs of the disk): then the next commit writes to the log's
+ * beginning. (A log that only grows is the slower one: where a file system has to find new blocks a sync
+ * takes several times as long. ext4 writes the data, then that the blocks hold data, then the size, one after
+ * the other.) Gives up soon when others are in the way; the next one does it then. */
 void lw_store_shorten_log(struct lw_store *store);
 
 /* -- webhooks ------------------------------------------------------------------------------------ */

@@ -13,7 +13,12 @@
  * and all other writers wait along. With NORMAL a commit is written to the log and not waited for; whoever
  * then syncs the log, through any descriptor, has on disk all that was committed before
  * (https://www.sqlite.org/pragma.html#pragma_synchronous: "a transaction committed in WAL mode with
- * synchronous=NORMAL might roll back following a power loss"), and disturbs nobody meanwhile. */
+ * synchronous=NORMAL might roll back following a power loss"), and disturbs nobody meanwhile.
+ *
+ * Checkpoints. SQLite before 3.51.3 can lose commits and damage the file when a checkpoint begins at a moment
+ * when all is moved already, and somebody else's commit begins the log anew at that same moment
+ * (https://www.sqlite.org/wal.html#walresetbug). While something is left to move, and nobody else may move
+ * it, that cannot be: so ours hold a lock and look first. */
 #ifndef LW_STORE_WAL_H
 #define LW_STORE_WAL_H
 
@@ -29,6 +34,11 @@ void lw_wal_close(int wal);
 /* Whether it is at the head now; it stays there until it steps back. */
 bool lw_wal_enter(int wal);
 void lw_wal_leave(int wal);
+
+/* Only one at a time moves the log into the database, of all handles of all processes that do it with us.
+ * False: somebody else does. */
+bool lw_wal_begin_checkpoint(int wal);
+void lw_wal_end_checkpoint(int wal);
 
 /* Returns when what was written to the log before is on disk. False: errno says why not; it may never be
  * (fsync(2): the system tells once and forgets what it could not write). */
