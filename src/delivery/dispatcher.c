@@ -314,7 +314,10 @@ bool lw_dispatcher_close(struct lw_dispatcher *d, int64_t timeout, struct lw_err
   pthread_mutex_unlock(&d->mutex);
   pthread_join(d->thread, NULL);
   size_t lost = lw_mailbox_discard(d);
+  bool unsynced = d->unsynced;
   dispose(d);
-  if (lost == 0) return true;
-  return lw_fail(error, "store", "%zu queued events could not be stored and are lost", lost);
+  if (lost > 0) return lw_fail(error, "store", "%zu queued events could not be stored and are lost", lost);
+  return !unsynced ||
+         lw_fail(error, "store",
+                 "the disk refused to sync: what was stored last may be lost if the machine stops");
 }

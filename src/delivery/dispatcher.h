@@ -86,7 +86,9 @@ struct lw_emit_item {
   bool duplicate; /* the key was used before: `id` is the first message */
 };
 
-/* All items in one commit, or none. Returns once they are on disk; waits while the mailbox is full. */
+/* All items in one commit, or none. Returns once they are on disk; waits while the mailbox is full. When only
+ * the sync fails ("store") they are stored, and sent, but may be lost when the machine stops. So with the
+ * others below. */
 bool lw_dispatcher_emit(struct lw_dispatcher *dispatcher, struct lw_emit_item *items, size_t count,
                         struct lw_error *error);
 /* Returns once they are in the mailbox (copied); code "busy" when it is full. `id` is set, the rest is not.

@@ -264,7 +264,7 @@ static bool transact(struct lw_dispatcher *d, struct lw_error *error) {
 
 /* After a commit: callers are told when their events are on disk. What nobody is told may come to it a little
  * later. */
-static bool sync(struct lw_dispatcher *d, struct lw_error *error) {
+static bool make_durable(struct lw_dispatcher *d, struct lw_error *error) {
   bool due = d->winding_down ? d->unsynced : sync_due(d) <= now_ticks(d);
   if (d->taken == NULL && !due) return true;
   d->unsynced = !lw_store_sync(d->store, error);
@@ -425,7 +425,7 @@ static bool write_down(struct lw_dispatcher *d) {
   struct lw_error error = {0};
   lw_exit_gate_enter();
   bool stored = transact(d, &error);
-  bool synced = stored && sync(d, &error);
+  bool synced = stored && make_durable(d, &error);
   if (stored)
     after_commit(d, synced, &error);
   else
@@ -478,7 +478,7 @@ static void give_back_claims(struct lw_dispatcher *d) {
   bool ok = lw_store_begin(d->store, &ignored) && lw_store_release_all(d->store, &d->id, &ignored) &&
             lw_store_forget_dispatcher(d->store, &d->id, &ignored) && lw_store_commit(d->store, &ignored);
   if (!ok) lw_store_rollback(d->store);
-  lw_store_sync(d->store, &ignored);
+  d->unsynced = !lw_store_sync(d->store, &ignored);
 }
 
 void *lw_engine_run(void *context) {

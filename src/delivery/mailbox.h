@@ -14,8 +14,9 @@ void lw_mailbox_post(struct lw_dispatcher *dispatcher, struct lw_command *comman
 /* The engine takes what fits into one transaction into `taken`. */
 void lw_mailbox_take(struct lw_dispatcher *dispatcher);
 /* Where callers come by the dozen, as in an nginx, each commit serves more of them when it waits a moment for
- * the next: half the commits for the same events. Nobody is kept waiting who comes alone (the last answer was
- * a while ago), or whose thread is blocked (it cannot bring another). Lets go of the lock meanwhile. */
+ * the next: half the commits for the same events. Nobody is kept waiting who comes first and alone (the last
+ * answer was a while ago) or whose thread is blocked (it cannot bring another). Lets go of the lock
+ * meanwhile. */
 void lw_mailbox_gather(struct lw_dispatcher *dispatcher);
 
 enum lw_answer {
