@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +246,27 @@ static void test_no_checkpoint_begins_when_all_is_moved(void **state) {
   lw_store_close(keeper);
 }
 
+static int64_t log_size(void) {
+  char name[128];
+  struct stat status;
+  snprintf(name, sizeof name, "%s-wal", path);
+  assert_int_equal(stat(name, &status), 0);
+  return status.st_size;
+}
+
+/* What was overwritten (a plain secret, say) stays in the log's file until it is cut. */
+static void test_settling_empties_a_log_that_is_moved(void **state) {
+  (void)state;
+  struct lw_store *keeper = lw_store_open(path, &error);
+  assert_non_null(keeper);
+  write_something();
+  lw_store_shorten_log(keeper);
+  assert_true(log_size() > 0);
+  lw_store_settle(store);
+  assert_int_equal(log_size(), 0);
+  lw_store_close(keeper);
+}
+
 static void test_one_checkpoint_at_a_time(void **state) {
   (void)state;
   struct lw_store *keeper = lw_store_open(path, &error);
@@ -267,6 +289,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_who_waits_goes_before_who_has_just_written, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_a_log_that_is_written_to_begins_anew, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_no_checkpoint_begins_when_all_is_moved, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_settling_empties_a_log_that_is_moved, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_one_checkpoint_at_a_time, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,28 +255,33 @@ static void close_db(struct lw_db *db) {
   free(db);
 }
 
-/* Of the log, not in the database yet (https://www.sqlite.org/walformat.html#walidxfmt). 0 where nobody
- * knows. */
-static uint32_t unmoved_pages(struct lw_db *db) {
+/* Pages of the log that are not in the database yet (https://www.sqlite.org/walformat.html#walidxfmt). A code
+ * of SQLite's. */
+static int count_unmoved(struct lw_db *db, uint32_t *pages) {
   enum { REGION = 32768, MOST_FRAME = 16, BACKFILLED = 96 };
   sqlite3_file *file = NULL;
   void volatile *index = NULL;
   int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-  if (code != SQLITE_OK || file->pMethods == NULL || file->pMethods->iVersion < 2) return 0;
+  if (code != SQLITE_OK) return code;
+  if (file->pMethods == NULL || file->pMethods->iVersion < 2) return SQLITE_IOERR_SHMMAP;
   code = file->pMethods->xShmMap(file, 0, REGION, 0, &index);
-  if (code != SQLITE_OK || index == NULL) return 0;
+  if (code != SQLITE_OK || index == NULL) return code != SQLITE_OK ? code : SQLITE_IOERR_SHMMAP;
   const volatile char *bytes = index;
-  return *(const volatile uint32_t *)(bytes + MOST_FRAME) - *(const volatile uint32_t *)(bytes + BACKFILLED);
+  *pages =
+      *(const volatile uint32_t *)(bytes + MOST_FRAME) - *(const volatile uint32_t *)(bytes + BACKFILLED);
+  return SQLITE_OK;
 }
 
-/* *pages: in the log, in all, and *moved: of those, into the database; both 0 when nothing is left to move. A
- * code of SQLite's. */
+/* *pages: in the log, in all, and *moved: of those, into the database. A code of SQLite's; SQLITE_DONE: there
+ * was nothing to move, and both are 0. */
 static int checkpoint(struct lw_db *db, int mode, int *pages, int *moved) {
-  int code = SQLITE_OK;
+  uint32_t unmoved = 0;
   *pages = *moved = 0;
-  if (!db->on_disk) return SQLITE_OK;
+  if (!db->on_disk) return SQLITE_DONE;
   if (!lw_wal_begin_checkpoint(db->wal)) return SQLITE_BUSY;
-  if (unmoved_pages(db) > 0) code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, pages, moved);
+  int code = count_unmoved(db, &unmoved);
+  if (code == SQLITE_OK)
+    code = unmoved > 0 ? sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, pages, moved) : SQLITE_DONE;
   lw_wal_end_checkpoint(db->wal);
   return code;
 }
@@ -377,7 +382,7 @@ static bool checkpoint_all(struct lw_db *db, struct lw_error *error) {
   errno = 0;
   do code = checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
   while (code == SQLITE_BUSY && wait_for_lock(db, tries++)); /* another one is under way */
-  if (code != SQLITE_OK) return fail(db, code, error);
+  if (code != SQLITE_OK && code != SQLITE_DONE) return fail(db, code, error);
   if (!sync_database(db)) return fail_io(db, errno, error);
   if (moved == pages) return true;
   return lw_fail(error, "store", "the write-ahead log of %s cannot be synced, and is in use; try again",
@@ -442,10 +447,16 @@ static bool shrink(struct lw_db *db, int pages, bool *more, struct lw_error *err
   return code == SQLITE_OK || fail(db, code, error);
 }
 
+/* Where all is moved already a checkpoint would not begin: one page is written, which changes nothing. */
 static bool settle(struct lw_db *db) {
-  sqlite3_busy_timeout(db->handle, 0);
+  uint32_t unmoved = 0;
   int pages, moved;
-  int code = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE, &pages, &moved);
+  if (!db->on_disk) return true;
+  sqlite3_busy_timeout(db->handle, 0);
+  int code = count_unmoved(db, &unmoved);
+  if (code == SQLITE_OK && unmoved == 0)
+    code = sqlite3_exec(db->handle, "PRAGMA user_version = 0", NULL, NULL, NULL);
+  if (code == SQLITE_OK) code = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE, &pages, &moved);
   sqlite3_busy_handler(db->handle, wait_for_lock, db);
   return code == SQLITE_OK;
 }
