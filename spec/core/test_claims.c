@@ -13,41 +13,11 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include "store/store.h"
+#include "open_store.h"
 
 #define NOW 1700000000000
 
-static char folder[64], path[96];
-static struct lw_store *store;
-static struct lw_error error;
 static const struct lw_id me = {{0xd1, 1}}, other = {{0xd1, 2}};
-
-#define OK(call)                                                           \
-  do {                                                                     \
-    error.message[0] = '\0';                                               \
-    if (!(call)) fail_msg("%s: %s: %s", #call, error.code, error.message); \
-  } while (0)
-
-static int set_up(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/lw-claims-XXXXXX");
-  if (mkdtemp(folder) == NULL) return -1;
-  snprintf(path, sizeof path, "%s/store.db", folder);
-  store = lw_store_open(path, &error);
-  return store == NULL ? -1 : 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  static const char *const ends[] = {"", "-wal", "-shm"};
-  char name[128];
-  lw_store_close(store);
-  for (int i = 0; i < 3; i++) {
-    snprintf(name, sizeof name, "%s%s", path, ends[i]);
-    unlink(name);
-  }
-  return rmdir(folder);
-}
 
 /* An id of the moment NOW + n. */
 static struct lw_id id_at(int n) {

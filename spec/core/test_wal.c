@@ -19,41 +19,10 @@
 
 #include "base/clock.h"
 #include "base/id.h"
-#include "store/store.h"
+#include "open_store.h"
 #include "store/wal.h"
 
 enum { ROUNDS = 40, LOOK_US = 100, MOST_LOOKS = 100000, BODY_SIZE = 30000 };
-
-static char folder[64], path[96];
-static struct lw_store *store;
-static struct lw_error error;
-
-#define OK(call)                                                           \
-  do {                                                                     \
-    error.message[0] = '\0';                                               \
-    if (!(call)) fail_msg("%s: %s: %s", #call, error.code, error.message); \
-  } while (0)
-
-static int set_up(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/lw-line-XXXXXX");
-  if (mkdtemp(folder) == NULL) return -1;
-  snprintf(path, sizeof path, "%s/store.db", folder);
-  store = lw_store_open(path, &error);
-  return store == NULL ? -1 : 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  static const char *const ends[] = {"", "-wal", "-shm"};
-  char name[128];
-  lw_store_close(store);
-  for (int i = 0; i < 3; i++) {
-    snprintf(name, sizeof name, "%s%s", path, ends[i]);
-    unlink(name);
-  }
-  return rmdir(folder);
-}
 
 /* -- the line -------------------------------------------------------------------------------------- */
 
